@@ -1,0 +1,62 @@
+"""ganscope: an oscilloscope for GAN training.
+
+It predicts how an adversarial training run will behave, simulates it at every level of description, and compares the
+two. Start with `gs.SolvableGAN`, `gs.predict`, `gs.simulate`, `gs.classify` and `gs.plot`.
+"""
+
+import importlib
+from typing import Any
+
+from ganscope.core import registry
+
+registry.declare(solvable="ganscope.games.solvable.model:SolvableGAN")
+
+# Public names and their modules; nothing is imported before it is used.
+_PUBLIC = {
+    "SolvableGAN": "ganscope.games.solvable.model",
+    "MacroState": "ganscope.games.solvable.state",
+    "fluctuations": "ganscope.games.solvable.fluctuations",
+    "replica_overlap": "ganscope.games.solvable.fluctuations",
+    "simulate": "ganscope.core.simulate",
+    "simulate_many": "ganscope.core.simulate",
+    "predict": "ganscope.core.simulate",
+    "classify": "ganscope.core.simulate",
+    "spectrum": "ganscope.core.simulate",
+    "fit": "ganscope.core.simulate",
+    "compare": "ganscope.core.results",
+    "save": "ganscope.core.store",
+    "load": "ganscope.core.store",
+    "to_json": "ganscope.core.game",
+    "from_json": "ganscope.core.game",
+    "linspace": "ganscope.core.grids",
+    "logspace": "ganscope.core.grids",
+    "plot": "ganscope.figures.plot",
+    "Outcome": "ganscope.core.outcome",
+    "Verdict": "ganscope.core.outcome",
+    "Prediction": "ganscope.core.outcome",
+    "Equilibrium": "ganscope.core.outcome",
+    "Spectrum": "ganscope.core.outcome",
+    "Players": "ganscope.core.game",
+    "Game": "ganscope.core.game",
+    "ParameterError": "ganscope.core.errors",
+    "StoreError": "ganscope.core.errors",
+    "NotApplicable": "ganscope.core.errors",
+}
+
+__all__ = ["__version__", *_PUBLIC]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from ganscope.core.version import package_version
+
+        return package_version()
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'ganscope' has no attribute '{name}'")
+    value = getattr(importlib.import_module(_PUBLIC[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,108 @@
+"""Checks of parameters: each returns the checked value or raises `ParameterError` with the admissible range.
+
+They take scalars and arrays alike, so that a sweep over many cells is checked by the same line as one game.
+"""
+
+import math
+import numbers
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ganscope.core.errors import ParameterError, unknown_name
+
+Array = npt.NDArray[np.float64]
+
+
+def real_array(name: str, value: Any, *, ndim: int | None = None, expected: str = "finite numbers") -> Array:
+    """A float64 array without NaN or infinities."""
+    if isinstance(value, str | bytes | dict | bool):
+        raise ParameterError(name, value, expected)
+    try:
+        array = np.array(value, np.float64)
+    except (TypeError, ValueError):
+        raise ParameterError(name, value, expected) from None
+    if ndim is not None and array.ndim != ndim:
+        raise ParameterError(name, value, f"{expected}, with {ndim} dimension(s), not {array.ndim}")
+    if not np.all(np.isfinite(array)):
+        raise ParameterError(name, value, f"{expected}, without NaN or infinities")
+    return array
+
+
+def number(
+    name: str, value: Any, *, above: float | None = None, at_least: float | None = None, infinite: bool = False
+) -> float:
+    """A real number, strictly `above` or `at_least` a bound, finite unless `infinite`."""
+    expected = _range_text("a", above, at_least, infinite)
+    if isinstance(value, bool | str) or not isinstance(value, numbers.Real):
+        array = np.asarray(value)
+        if array.shape != () or array.dtype.kind not in "fiu":
+            raise ParameterError(name, value, expected)
+    result = float(value)
+    _check_range(name, np.array(result), above, at_least, infinite, value, expected)
+    return result
+
+
+def numbers_in(
+    name: str,
+    value: Any,
+    *,
+    shape: tuple[int, ...] | None = None,
+    above: float | None = None,
+    at_least: float | None = None,
+    infinite: bool = False,
+) -> Array:
+    """An array of numbers within a range; NaN is always refused."""
+    expected = _range_text("", above, at_least, infinite)
+    if isinstance(value, str | bytes | dict | bool):
+        raise ParameterError(name, value, expected)
+    try:
+        array = np.array(value, np.float64)
+    except (TypeError, ValueError):
+        raise ParameterError(name, value, expected) from None
+    if shape is not None and array.shape != shape:
+        raise ParameterError(name, value, f"{expected} of shape {shape}, not {array.shape}")
+    _check_range(name, array, above, at_least, infinite, value, expected)
+    return array
+
+
+def _check_range(
+    name: str, array: Array, above: float | None, at_least: float | None, infinite: bool, value: Any, expected: str
+) -> None:
+    allowed = ~np.isnan(array) if infinite else np.isfinite(array)
+    if above is not None:
+        allowed &= array > above
+    if at_least is not None:
+        allowed &= array >= at_least
+    if not np.all(allowed):
+        raise ParameterError(name, value, expected)
+
+
+def _range_text(article: str, above: float | None, at_least: float | None, infinite: bool) -> str:
+    kind = "number" if infinite else "finite number"
+    text = f"{article} {kind}" if article else f"{kind}s"
+    if above is not None:
+        text += f" > {above:g}"
+    if at_least is not None:
+        text += f" >= {at_least:g}"
+    return text + (" (infinity allowed)" if infinite else "")
+
+
+def integer(name: str, value: Any, *, at_least: int = 0) -> int:
+    """An integer of at least a bound; a float with an integer value is accepted, a boolean is not."""
+    expected = f"an integer >= {at_least}"
+    if isinstance(value, bool | str) or not isinstance(value, numbers.Real) or not math.isfinite(value):
+        raise ParameterError(name, value, expected)
+    if int(value) != value or value < at_least:
+        raise ParameterError(name, value, expected)
+    return int(value)
+
+
+def one_of(name: str, value: Any, known: Iterable[str]) -> str:
+    """A name from a list; the error names the list and the nearest match."""
+    known = list(known)
+    if not isinstance(value, str) or value not in known:
+        raise unknown_name(name, value, known)
+    return value

@@ -1,0 +1,160 @@
+"""The verdict on a run or a prediction, in one vocabulary for every game."""
+
+import enum
+from dataclasses import dataclass, field
+from typing import Any
+
+
+class Outcome(enum.StrEnum):
+    """What became of a run, or what theory says will; the model's finer label is kept beside it as `detail`."""
+
+    CONVERGED = "converged"  # reached, or is approaching, the target
+    OSCILLATING = "oscillating"  # neither settles nor escapes
+    COLLAPSED = "collapsed"  # settled or moving with part of the target missing
+    UNINFORMATIVE = "uninformative"  # nothing learned
+    DIVERGED = "diverged"  # left every bounded region or became non-finite
+    UNDECIDED = "undecided"  # no verdict; the reasons say why
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The outcome of a run.
+
+    Attributes:
+        outcome: One of the common outcomes.
+        detail: The model's finer label, for example `mode_collapse`.
+        margin: Distance from the decision that would have changed the outcome, in the units that the reasons state;
+            NaN where there is none.
+        reasons: Sentences that say what was measured and which rule decided.
+        near_critical: The decision is close; the outcome stands all the same.
+    """
+
+    outcome: Outcome
+    detail: str
+    margin: float
+    reasons: tuple[str, ...] = ()
+    near_critical: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "outcome": str(self.outcome),
+            "detail": self.detail,
+            "margin": self.margin,
+            "near_critical": self.near_critical,
+            "reasons": list(self.reasons),
+        }
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """Eigenvalues of a linearised flow, or multipliers of a linearised map.
+
+    Attributes:
+        values: Complex numbers, the one that decides stability first: by decreasing real part for a flow, by
+            decreasing modulus for a map.
+        is_map: Whether the values are multipliers per iteration rather than eigenvalues per unit of time.
+        label: What the leading pair means: `stable_node`, `stable_spiral`, `centre`, `unstable_node`,
+            `unstable_spiral` or `saddle`.
+        rate: Decay rate per unit of time or per iteration, negative when the leading pair grows.
+        period: Period of the leading pair, in time or iterations; infinite when it does not rotate.
+    """
+
+    values: Any
+    is_map: bool
+    label: str
+    rate: float
+    period: float
+
+    @property
+    def eigenvalues(self) -> Any:
+        """The eigenvalues of a flow."""
+        if self.is_map:
+            raise AttributeError("a map has multipliers, not eigenvalues")
+        return self.values
+
+    @property
+    def multipliers(self) -> Any:
+        """The multipliers of a map."""
+        if not self.is_map:
+            raise AttributeError("a flow has eigenvalues, not multipliers")
+        return self.values
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; complex numbers as pairs [real, imaginary]."""
+        key = "multipliers" if self.is_map else "eigenvalues"
+        pairs = [[float(v.real), float(v.imag)] for v in self.values]
+        return {key: pairs, "label": self.label, "rate": self.rate, "period": self.period}
+
+
+@dataclass(frozen=True)
+class Equilibrium:
+    """A point where the game rests.
+
+    Attributes:
+        state: The point, in the game's own state type.
+        spectrum: Linearisation there.
+        stability: `stable`, `marginal` or `unstable`.
+        label: The game's name for it, for example `silent` or `discriminator_wins`.
+    """
+
+    state: Any
+    spectrum: Spectrum
+    stability: str
+    label: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        state = self.state.to_dict() if hasattr(self.state, "to_dict") else self.state
+        return {
+            "label": self.label,
+            "stability": self.stability,
+            "state": state,
+            "spectrum": self.spectrum.to_dict(),
+        }
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What theory says without simulating.
+
+    Attributes:
+        outcome, detail, margin, reasons, near_critical: As in `Verdict`.
+        thresholds: Values at which the phase changes, by name; a list where there is one per feature.
+        equilibria: The known ones, with their spectra.
+        rates: Decay rates and frequencies, by name, per unit of time.
+        best: Recommended parameter values, by name.
+        level, rule, step_size: What was asked for; None means the game's default.
+        game: The game.
+    """
+
+    outcome: Outcome
+    detail: str
+    margin: float
+    reasons: tuple[str, ...]
+    near_critical: bool = False
+    thresholds: dict[str, Any] = field(default_factory=dict)
+    equilibria: list[Equilibrium] = field(default_factory=list)
+    rates: dict[str, Any] = field(default_factory=dict)
+    best: dict[str, Any] = field(default_factory=dict)
+    level: str | None = None
+    rule: str | None = None
+    step_size: float | None = None
+    game: Any = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "outcome": str(self.outcome),
+            "detail": self.detail,
+            "margin": self.margin,
+            "near_critical": self.near_critical,
+            "reasons": list(self.reasons),
+            "thresholds": dict(self.thresholds),
+            "equilibria": [equilibrium.to_dict() for equilibrium in self.equilibria],
+            "rates": dict(self.rates),
+            "best": dict(self.best),
+            "level": self.level,
+            "rule": self.rule,
+            "step_size": self.step_size,
+        }

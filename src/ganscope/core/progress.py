@@ -1,0 +1,27 @@
+"""Reports of progress from long computations to whoever listens; nobody listens by default."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+
+# Called with (label, amount done, total amount).
+Listener = Callable[[str, float, float], None]
+
+_listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
+
+
+@contextlib.contextmanager
+def listening(listener: Listener) -> Iterator[None]:
+    """Send progress reports from within the block to `listener`."""
+    token = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
+
+
+def report(label: str, done: float, total: float) -> None:
+    """Say that `done` of `total` is finished."""
+    listener = _listener.get()
+    if listener is not None:
+        listener(label, done, total)

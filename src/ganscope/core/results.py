@@ -1,0 +1,107 @@
+"""Runs as labelled data sets that carry everything needed to rebuild the game, and their distances."""
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ganscope.core.errors import NotApplicable, ParameterError
+from ganscope.core.game import Game, Request, Variable, from_json, to_json
+from ganscope.core.version import package_version
+
+
+def run_dataset(game: Game, request: Request, variables: dict[str, Variable], many: bool) -> xr.Dataset:
+    """Label the variables `[cells, replicas, ...]` of a request; single cells and replicas lose their dimension."""
+    lead: tuple[str, ...] = (("cell",) if many else ()) + (("replica",) if request.replicas > 1 else ())
+    index = (slice(None) if many else 0, slice(None) if request.replicas > 1 else 0)
+    data = {name: ((*lead, *dims), values[index]) for name, (dims, values) in variables.items()}
+    coords: dict[str, Any] = {"time": ("time", request.schedule.times, {"long_name": "time"})}
+    if request.schedule.iterations is not None:
+        coords["iteration"] = ("time", request.schedule.iterations)
+    if many:
+        for name, values in request.over.items():
+            coords[name] = (("cell", *(f"{name}_index" for _ in values.shape[1:])), values)
+    try:
+        text = to_json(game)
+    except NotApplicable as error:
+        text = f"not available: {error}"
+    attrs: dict[str, Any] = {
+        "game": text,
+        "level": request.level,
+        "seed": str(request.seed),
+        "version": package_version(),
+    }
+    if request.rule is not None:
+        attrs["rule"] = request.rule
+    if request.dimension is not None:
+        attrs["dimension"] = request.dimension
+    attrs["replicas"] = request.replicas
+    if many:
+        attrs["over"] = list(request.over)
+    run = xr.Dataset(data, coords, attrs)
+    if text.startswith("not available"):
+        run.encoding["game"] = game  # a game made of Python functions stays with the run, in this process only
+    return run
+
+
+def game_of(run: xr.Dataset) -> Game:
+    """The game that made a run, with the parameters of its cell where one was selected."""
+    if not isinstance(run, xr.Dataset) or "game" not in run.attrs:
+        raise ParameterError("run", type(run).__name__, "a data set made by simulate, with the attribute 'game'")
+    if "cell" in run.dims:
+        raise ParameterError("run", f"{run.sizes['cell']} cells", "one cell: select it with run.isel(cell=...)")
+    game: Game = run.encoding["game"] if "game" in run.encoding else from_json(run.attrs["game"])
+    varied = {name: run.coords[name].values for name in run.attrs.get("over", ()) if name in run.coords}
+    return game.replace(**varied) if varied else game
+
+
+def compare(run: xr.Dataset, reference: xr.Dataset) -> xr.Dataset:
+    """Distances between two runs of the same game, per observable and over time.
+
+    The distance of an observable is the Euclidean norm of the difference over its components; replicas of the
+    reference are averaged, replicas of `run` are kept. The reference is interpolated linearly to the run's times.
+
+    Args:
+        run: A run, for example of level `chain`.
+        reference: Another run of the same game, for example of level `ode`.
+
+    Returns:
+        One variable per shared observable over `time` (and `replica`); `attrs["summary"]` maps each to the mean over
+        time and replicas, the largest value of the mean over replicas, and the value at the end.
+
+    Raises:
+        ParameterError: If the runs are of different games or share no time.
+    """
+    if game_of(run) != game_of(reference):
+        raise ParameterError("reference", reference.attrs["game"], f"a run of the same game, {run.attrs['game']}")
+    start = max(float(run.time[0]), float(reference.time[0]))
+    end = min(float(run.time[-1]), float(reference.time[-1]))
+    times = run.time.values[(run.time.values >= start) & (run.time.values <= end)]
+    if len(times) == 0:
+        raise ParameterError("reference", f"times {start:g} to {end:g}", "times that overlap with the run's")
+    ours = run.isel(time=np.isin(run.time.values, times))
+    theirs = (reference.mean("replica") if "replica" in reference.dims else reference).drop_vars(
+        "iteration", errors="ignore"
+    )
+    theirs = theirs.interp(time=times) if not np.array_equal(theirs.time.values, times) else theirs
+    distances, summary = {}, {}
+    for name in run.data_vars:
+        if name not in reference.data_vars or "time" not in run[name].dims:
+            continue
+        difference = ours[name] - theirs[name]
+        components = [d for d in difference.dims if d not in ("time", "replica")]
+        distance = np.sqrt((abs(difference) ** 2).sum(components, skipna=False))
+        average = distance.mean("replica") if "replica" in distance.dims else distance
+        distances[name] = distance
+        summary[str(name)] = {
+            "mean": float(average.mean()),
+            "largest": float(average.max()),
+            "final": float(average.isel(time=-1)),
+        }
+    attrs = {
+        "summary": summary,
+        "run_level": run.attrs["level"],
+        "reference_level": reference.attrs["level"],
+        "game": run.attrs["game"],
+    }
+    return xr.Dataset(distances, attrs=attrs)

@@ -1,0 +1,123 @@
+"""Saving and loading runs: Zarr folders, written atomically, refused when they are not what was asked for."""
+
+import json
+import os
+import shutil
+import uuid
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from ganscope.core.errors import StoreError
+
+
+def save(dataset: xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+    """Write a data set to a Zarr folder; it appears complete or not at all.
+
+    Args:
+        dataset: What to save; attributes may be anything that JSON can hold.
+        path: Folder to create; its parents are made.
+        overwrite: Replace what stands there.
+
+    Returns:
+        The path.
+
+    Raises:
+        StoreError: If the path exists and `overwrite` is not given, or it cannot be written (nothing is left behind).
+    """
+    target = Path(path)
+    if target.exists() and not overwrite:
+        raise StoreError(f"{target} exists; choose another path or pass overwrite=True (--force)")
+    scratch = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
+    clean = dataset.copy()
+    clean.encoding = {}
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        clean.to_zarr(scratch, mode="w", consolidated=False)
+        _put_in_place(scratch, target)
+    except OSError as error:
+        raise StoreError(f"cannot write {target}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return target
+
+
+def _put_in_place(scratch: Path, target: Path) -> None:
+    """Rename the finished folder; an old one is moved aside first and removed last."""
+    aside = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.old")
+    if target.exists():
+        os.rename(target, aside)
+    try:
+        os.rename(scratch, target)
+    except OSError:
+        if aside.exists():
+            os.rename(aside, target)
+        raise
+    if aside.is_dir():
+        shutil.rmtree(aside, ignore_errors=True)
+    elif aside.exists():
+        aside.unlink()
+
+
+def load(path: str | os.PathLike[str]) -> xr.Dataset:
+    """Open a data set that `save` wrote; values are read from disk when they are used.
+
+    Raises:
+        StoreError: If there is nothing, or not a Zarr folder.
+    """
+    target = Path(path)
+    if not target.exists():
+        raise StoreError(f"{target} does not exist")
+    try:
+        return xr.open_zarr(target, chunks=None, consolidated=False)
+    except Exception as error:  # zarr and xarray raise many kinds for a folder that is not theirs
+        raise StoreError(f"{target} is not a saved run: {error}") from error
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> Path:
+    """Write a text file atomically.
+
+    Raises:
+        StoreError: If it cannot be written.
+    """
+    return write_bytes(path, text.encode())
+
+
+def write_bytes(path: str | os.PathLike[str], content: bytes) -> Path:
+    """Write a file atomically.
+
+    Raises:
+        StoreError: If it cannot be written.
+    """
+    target = Path(path)
+    scratch = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        scratch.write_bytes(content)
+        os.replace(scratch, target)
+    except OSError as error:
+        raise StoreError(f"cannot write {target}: {error.strerror or error}") from error
+    finally:
+        scratch.unlink(missing_ok=True)
+    return target
+
+
+def json_ready(value: Any) -> Any:
+    """A value with NaN and infinities as null, arrays as lists and complex numbers as pairs, for strict JSON."""
+    if isinstance(value, dict):
+        return {str(k): json_ready(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_ready(v) for v in value]
+    if hasattr(value, "tolist"):
+        return json_ready(value.tolist())
+    if isinstance(value, complex):
+        return [json_ready(value.real), json_ready(value.imag)]
+    if isinstance(value, float) and not (value - value == 0.0):
+        return None
+    return value
+
+
+def to_json_text(value: Any) -> str:
+    """Strict JSON, non-finite numbers as null."""
+    return json.dumps(json_ready(value), allow_nan=False)
