@@ -95,9 +95,10 @@ def integer(name: str, value: Any, *, at_least: int = 0) -> int:
     expected = f"an integer >= {at_least}"
     if isinstance(value, bool | str) or not isinstance(value, numbers.Real) or not math.isfinite(value):
         raise ParameterError(name, value, expected)
-    if int(value) != value or value < at_least:
+    result = int(float(value)) if not isinstance(value, numbers.Integral) else int(value)
+    if result != value or result < at_least:
         raise ParameterError(name, value, expected)
-    return int(value)
+    return result
 
 
 def one_of(name: str, value: Any, known: Iterable[str]) -> str:

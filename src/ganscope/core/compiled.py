@@ -42,7 +42,7 @@ def source_digest() -> str:
     return digest.hexdigest()
 
 
-class _Locator(UserWideCacheLocator):  # type: ignore[misc]
+class _Locator(UserWideCacheLocator):
     def __init__(self, py_func: Callable[..., Any], py_file: str) -> None:
         super().__init__(py_func, py_file)
         self._cache_path = str(cache_directory())
@@ -55,8 +55,8 @@ class _Locator(UserWideCacheLocator):  # type: ignore[misc]
         return f"{folder}-{self._lineno}"
 
 
-class _CacheImpl(CompileResultCacheImpl):  # type: ignore[misc]
-    _locator_classes = (_Locator, *CompileResultCacheImpl._locator_classes)
+class _CacheImpl(CompileResultCacheImpl):
+    _locator_classes: Any = (_Locator, *CompileResultCacheImpl._locator_classes)
 
 
 def _captured(function: Callable[..., Any]) -> str:
@@ -66,7 +66,7 @@ def _captured(function: Callable[..., Any]) -> str:
     return repr([v if k is None else (k.__qualname__, _captured(k)) for v, k in zip(values, kernels, strict=True)])
 
 
-class _KernelCache(FunctionCache):  # type: ignore[misc]
+class _KernelCache(FunctionCache):
     _impl_class = _CacheImpl
 
     def _index_key(self, sig: Any, codegen: Any) -> Any:

@@ -19,7 +19,7 @@ class ParameterError(ValueError):
         super().__init__(f"{name} = {_short(value)}: expected {expected}")
 
 
-class NotApplicable(ValueError):  # noqa: N818 (a public name)
+class NotApplicable(ValueError):
     """The question has no answer for this game: the theory asked for does not cover it."""
 
 
@@ -29,7 +29,7 @@ class StoreError(RuntimeError):
 
 def _short(value: Any) -> str:
     text = " ".join(repr(value).split())
-    return text if len(text) <= 60 else text[:57] + "..."
+    return text if len(text) <= 100 else text[:97] + "..."
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -38,8 +38,13 @@ def run_tasks(tasks: Sequence[Task], label: str, total: float) -> None:
 
     workers = min(cores(), len(tasks))
     if workers <= 1:
+
+        def tick_and_report(amount: float) -> None:
+            tick(amount)
+            report(label, done[0], total)
+
         for task in tasks:
-            task(lambda amount: (tick(amount), report(label, done[0], total))[0])
+            task(tick_and_report)
         return
     with ThreadPoolExecutor(workers) as pool:
         futures = [pool.submit(task, tick) for task in tasks]

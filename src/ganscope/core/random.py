@@ -33,7 +33,7 @@ VECTOR_NOISE, SCALAR_NOISE, REJECTION, FRAME = 0, 1, 2, 3
 
 
 @compiled(inline=True)
-def philox4x32(x0, x1, x2, x3, k0, k1):  # type: ignore[no-untyped-def]
+def philox4x32(x0, x1, x2, x3, k0, k1):
     """Four uint32 words from a counter (x0..x3) and a key (k0, k1): ten rounds of Philox.
 
     Words live in the lower halves of 64-bit integers, the upper halves are ignored: numba widens uint32 arithmetic to
@@ -54,7 +54,7 @@ def philox4x32(x0, x1, x2, x3, k0, k1):  # type: ignore[no-untyped-def]
 
 
 @compiled(inline=True)
-def box_muller(a, b):  # type: ignore[no-untyped-def]
+def box_muller(a, b):
     """Two float32 standard normals from two uint32 words; short polynomials that vectorise.
 
     The radius is sqrt(-2 log u) with u = (a + 1/2) / 2^32, so no normal exceeds 6.8. The angle uses 29 bits of `b`
@@ -96,7 +96,7 @@ def box_muller(a, b):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def fill_normals(out, first_tile, purpose, step, k0, k1):  # type: ignore[no-untyped-def]
+def fill_normals(out, first_tile, purpose, step, k0, k1):
     """out[j] <- normal number 64 first_tile + j of the given step; len(out) a multiple of 64."""
     low, high = _u64(step) & _LOW, _u64(step) >> _u64(32)
     for tile in range(len(out) // 64):
@@ -116,7 +116,7 @@ K0, K1, LOW, HIGH, RAW0, RAW1 = range(6)
 
 
 @compiled
-def fill_tile(normals, words, block, purpose):  # type: ignore[no-untyped-def]
+def fill_tile(normals, words, block, purpose):
     """One block of every counter of a tile: normals `[4, tile]` and the raw words behind the last two of them."""
     for u in range(normals.shape[1]):
         x0, x1, x2, x3 = philox4x32(block, purpose, words[LOW, u], words[HIGH, u], words[K0, u], words[K1, u])

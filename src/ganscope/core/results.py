@@ -90,7 +90,8 @@ def compare(run: xr.Dataset, reference: xr.Dataset) -> xr.Dataset:
             continue
         difference = ours[name] - theirs[name]
         components = [d for d in difference.dims if d not in ("time", "replica")]
-        distance = np.sqrt((abs(difference) ** 2).sum(components, skipna=False))
+        squares: xr.DataArray = (abs(difference) ** 2).sum(components, skipna=False)
+        distance = squares**0.5
         average = distance.mean("replica") if "replica" in distance.dims else distance
         distances[name] = distance
         summary[str(name)] = {

@@ -1,6 +1,8 @@
 """Saving and loading runs: Zarr folders, written atomically, refused when they are not what was asked for."""
 
+import contextlib
 import json
+import math
 import os
 import shutil
 import uuid
@@ -70,7 +72,8 @@ def load(path: str | os.PathLike[str]) -> xr.Dataset:
     if not target.exists():
         raise StoreError(f"{target} does not exist")
     try:
-        return xr.open_zarr(target, chunks=None, consolidated=False)
+        dataset: xr.Dataset = xr.open_zarr(target, chunks=None, consolidated=False)
+        return dataset
     except Exception as error:  # zarr and xarray raise many kinds for a folder that is not theirs
         raise StoreError(f"{target} is not a saved run: {error}") from error
 
@@ -99,7 +102,8 @@ def write_bytes(path: str | os.PathLike[str], content: bytes) -> Path:
     except OSError as error:
         raise StoreError(f"cannot write {target}: {error.strerror or error}") from error
     finally:
-        scratch.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            scratch.unlink()
     return target
 
 
@@ -113,7 +117,7 @@ def json_ready(value: Any) -> Any:
         return json_ready(value.tolist())
     if isinstance(value, complex):
         return [json_ready(value.real), json_ready(value.imag)]
-    if isinstance(value, float) and not (value - value == 0.0):
+    if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
 

@@ -11,20 +11,19 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import carray
+from numba import carray  # type: ignore[attr-defined]
 
 from ganscope.core.compiled import compiled, stack_doubles
 
 # Why an integration ended.
 FINISHED, DIVERGED, TOO_MANY_STEPS = 0, 1, 2
 
-# Beyond this many steps an equation counts as stiff, and beyond this size of a component as diverged.
+# Beyond this many steps an equation counts as stiff.
 MAX_STEPS = 200_000
-MAX_SIZE = 1e12
 
 
 def integrator(rate: Any, size: int, rows: int, lanes: int, cache: bool) -> Any:
-    """Compiled `solve(starts, parameters, times, rtol, atol, out, status)`.
+    """Compiled `solve(starts, parameters, times, rtol, atol, bound, out, status)`.
 
     Args:
         rate: Compiled `rate(y, slopes, parameters)`, all `[.., lanes]`, writing dy/dt of every lane into `slopes`.
@@ -34,13 +33,13 @@ def integrator(rate: Any, size: int, rows: int, lanes: int, cache: bool) -> Any:
         cache: Whether the result may be kept on disk.
 
     The result integrates equation `e` from `starts[e]` at time 0 with `parameters[:, e]`, and writes the state at each
-    of the increasing `times` to `out[e]`, shape `[times, size]`. Where the equation diverges or is too stiff, the rest
-    of `out[e]` is NaN and `status[e]` says which.
+    of the increasing `times` to `out[e]`, shape `[times, size]`. Where a component leaves `[-bound, bound]`, or the
+    equation is too stiff, the rest of `out[e]` is NaN and `status[e]` says which.
     """
     count, stages, row_count = size * lanes, 7 * size * lanes, rows * lanes
 
     @compiled(inline=True, cache=False)
-    def combine(y, k, h, coefficients, target):  # type: ignore[no-untyped-def]
+    def combine(y, k, h, coefficients, target):
         """target = y + h (c_0 k_0 + c_1 k_1 + ...)"""
         for i in range(size):
             for lane in range(lanes):
@@ -49,7 +48,7 @@ def integrator(rate: Any, size: int, rows: int, lanes: int, cache: bool) -> Any:
                     slope += coefficients[s] * k[s, i, lane]
                 target[i, lane] = y[i, lane] + h[lane] * slope
 
-    def solve(starts, parameters, times, rtol, atol, out, status):  # type: ignore[no-untyped-def]
+    def solve(starts, parameters, times, rtol, atol, bound, out, status):
         y = carray(stack_doubles(count), (size, lanes))
         trial = carray(stack_doubles(count), (size, lanes))
         k = carray(stack_doubles(stages), (7, size, lanes))
@@ -159,7 +158,7 @@ def integrator(rate: Any, size: int, rows: int, lanes: int, cache: bool) -> Any:
                     for i in range(size):
                         y[i, lane] = trial[i, lane]
                         k[0, i, lane] = k[6, i, lane]
-                    if largest[lane] > MAX_SIZE:
+                    if largest[lane] > bound:
                         ended = DIVERGED
                     elif t[lane] >= stop:
                         for i in range(size):

@@ -26,7 +26,7 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import carray
+from numba import carray  # type: ignore[attr-defined]
 
 from ganscope.core.compiled import compiled, stack_doubles, stack_floats, stack_words
 from ganscope.core.random import HIGH, K0, K1, LOW, RAW0, REJECTION, SCALAR_NOISE, box_muller, fill_tile, philox4x32
@@ -49,18 +49,18 @@ LANES = 32
 
 
 @compiled
-def _log_acceptance(x, v, d):  # type: ignore[no-untyped-def]
+def _log_acceptance(x, v, d):
     """Logarithm of Marsaglia and Tsang's acceptance probability for the proposal d v, v = (1 + c x)^3."""
     return 0.5 * x * x + d - d * v + d * math.log(v)
 
 
 @compiled
-def gamma_after_rejection(d, step, k0, k1):  # type: ignore[no-untyped-def]
+def gamma_after_rejection(d, step, k0, k1):
     """A gamma(d + 1/3) variate, after the first proposal of this step was rejected."""
     c = 1.0 / math.sqrt(9.0 * d)
     low, high = _u64(step) & _MASK, _u64(step) >> _u64(32)
     for attempt in range(1000):
-        x0, x1, x2, x3 = philox4x32(attempt, REJECTION, low, high, k0, k1)
+        x0, x1, x2, _ = philox4x32(attempt, REJECTION, low, high, k0, k1)
         x = np.float64(box_muller(x0, x1)[0])
         v = (1.0 + c * x) ** 3
         if v > 0.0 and math.log((np.float64(x2) + 0.5) * 2.0**-32) < _log_acceptance(x, v, d):
@@ -88,7 +88,7 @@ def chain_kernel(features: int, columns: int, hard: bool, link: Any, latent: str
     tile, tile_steps = _TILE, _TILE // lanes
 
     @compiled(inline=True, cache=False)
-    def draw(noise, words, chi, step, dimension):  # type: ignore[no-untyped-def]
+    def draw(noise, words, chi, step, dimension):
         """The noise of `tile_steps` steps from `step` on: normals `[4 blocks, tile]`, chi-squares, a raw word."""
         for u in range(tile):
             words[LOW, u] = _u64(step + u // lanes) & _MASK
@@ -119,7 +119,7 @@ def chain_kernel(features: int, columns: int, hard: bool, link: Any, latent: str
                 chi[u] = freedom * np.float64(noise[chi_at, u]) ** 2
 
     @compiled(inline=True, cache=False)
-    def advance(x, parameters, noise, words, chi, offset, atoms, dimension):  # type: ignore[no-untyped-def]
+    def advance(x, parameters, noise, words, chi, offset, atoms, dimension):
         """One step of every lane, with the noise that stands at `offset` of the tile."""
         P = carray(stack_doubles(elements), (features, columns))
         q = carray(stack_doubles(features), (features,))
@@ -236,7 +236,7 @@ def chain_kernel(features: int, columns: int, hard: bool, link: Any, latent: str
     size, rows, noise_rows = layout.size, VARIANCES + features + columns, 4 * blocks
     state_count, rate_count, noise_count, word_count = size * lanes, rows * lanes, noise_rows * tile, 6 * tile
 
-    def kernel(x, parameters, keys, atoms, dimension, first, last, stops, out):  # type: ignore[no-untyped-def]
+    def kernel(x, parameters, keys, atoms, dimension, first, last, stops, out):
         # Copies on the stack: LLVM then knows that nothing overlaps, and vectorises over the lanes.
         state = carray(stack_doubles(state_count), (size, lanes))
         rates = carray(stack_doubles(rate_count), (rows, lanes))
@@ -249,7 +249,7 @@ def chain_kernel(features: int, columns: int, hard: bool, link: Any, latent: str
         state[:] = x
         rates[:] = parameters
         recorded = 0
-        drawn = np.int64(-1)
+        drawn = -1
         for step in range(first, last):
             group = step // tile_steps
             if group != drawn:

@@ -53,7 +53,7 @@ _MAX_RADEMACHER = 16
 def gauss_hermite(nodes: int = NODES) -> tuple[Array, Array]:
     """Nodes and weights of the expectation over a standard normal."""
     x, w = np.polynomial.hermite_e.hermegauss(nodes)
-    return x, w / w.sum()
+    return np.asarray(x, np.float64), np.asarray(w / w.sum(), np.float64)
 
 
 def rademacher_signs(count: int) -> Array:
@@ -66,7 +66,8 @@ def rademacher_signs(count: int) -> Array:
         raise ParameterError(
             "latent", "rademacher", f"at most {_MAX_RADEMACHER} features for links other than quadratic"
         )
-    return 1.0 - 2.0 * ((np.arange(2**count)[:, None] >> np.arange(count)) & 1)
+    bits = (np.arange(2**count)[:, None] >> np.arange(count)) & 1
+    return np.asarray(1.0 - 2.0 * bits, np.float64)
 
 
 class Moments(NamedTuple):

@@ -1,5 +1,6 @@
 """Runs of finite dimension: the exact chain and SGD on every weight, over cells and replicas and cores."""
 
+import itertools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -119,7 +120,7 @@ def run_sgd(game: "SolvableGAN", request: Request) -> tuple[Array, dict[str, Arr
 def _windows(end: int, length: int) -> list[tuple[int, int]]:
     """Consecutive step ranges (first, last) that cover 0 .. end; one empty range when there is no step."""
     edges = [*range(0, end, length), end]
-    return list(zip(edges[:-1], edges[1:], strict=True)) or [(0, 0)]
+    return list(itertools.pairwise(edges)) or [(0, 0)]
 
 
 def _dimension(request: Request) -> int:

@@ -23,10 +23,11 @@ from ganscope.core.checks import number, one_of
 from ganscope.core.game import Request
 from ganscope.core.parallel import Task, run_tasks
 from ganscope.core.random import VECTOR_NOISE, normal_float32
-from ganscope.dynamics.dormand_prince import MAX_SIZE, TOO_MANY_STEPS
+from ganscope.dynamics.dormand_prince import TOO_MANY_STEPS
 from ganscope.games.solvable import limit, starts
 from ganscope.games.solvable.drift import game_drift, latent_atoms
 from ganscope.games.solvable.packing import DISCRIMINATOR_LR, GENERATOR_LR, VARIANCES
+from ganscope.games.solvable.state import ESCAPED
 
 if TYPE_CHECKING:
     from ganscope.games.solvable.model import SolvableGAN
@@ -58,7 +59,7 @@ def run_ode(game: "SolvableGAN", request: Request) -> Array:
                 chosen = slice(first, min(first + _CELLS_PER_TASK, request.cells))
                 beginnings = np.repeat(start[None], chosen.stop - first, axis=0)
                 columns = np.ascontiguousarray(parameters[:, chosen])
-                solver(beginnings, columns, times, rtol, atol, out[chosen], status[chosen])
+                solver(beginnings, columns, times, rtol, atol, ESCAPED, out[chosen], status[chosen])
                 tick(float(chosen.stop - first))
 
             return work
@@ -93,7 +94,7 @@ def _integrate(
 
     def escapes(t: float, x: Array) -> float:
         del t
-        return float(np.max(np.abs(x))) - MAX_SIZE
+        return float(np.max(np.abs(x))) - ESCAPED
 
     escapes.terminal = True  # type: ignore[attr-defined]
     result = np.full((len(times), len(start)), np.nan)
@@ -171,7 +172,7 @@ def _row_noise(count: int, width: int, seed: int, stream: int, record: int) -> A
 
 def _overlaps(u: Array, y: Array) -> Array:
     v, w = y[:, :-1], y[:, -1]
-    parts = [(u.T @ v).ravel(), u.T @ w, v.T @ w, (v.T @ v).ravel(), [w @ w]]
+    parts: list[Any] = [(u.T @ v).ravel(), u.T @ w, v.T @ w, (v.T @ v).ravel(), [w @ w]]
     result: Array = np.concatenate(parts) / len(u)
     return result
 

@@ -86,7 +86,7 @@ def increment_covariance(game: "SolvableGAN", x: Array) -> Array:
     def products(covariance: Array) -> Array:
         """Covariance of s y_i, with s the last component of a Gaussian vector y."""
         last = covariance[-1]
-        return covariance[-1, -1] * covariance + np.outer(last, last)
+        return np.asarray(covariance[-1, -1] * covariance + np.outer(last, last))
 
     # Columns: products s y_i of the samples' projections y on [U V w]; rows: the packed increments they cause.
     def discriminator_map(noise: float, sign: float) -> Array:

@@ -7,7 +7,7 @@ import functools
 from typing import Any
 
 import numpy as np
-from numba import carray
+from numba import carray  # type: ignore[attr-defined]
 
 from ganscope.core.compiled import compiled, stack_doubles
 from ganscope.dynamics.dormand_prince import integrator
@@ -32,7 +32,7 @@ def _gaussian_moments(link: Any, side: int, lanes: int) -> Any:
     if link == "quadratic":
 
         @compiled(inline=True, cache=False)
-        def quadratic(spread, bias, slope, square):  # type: ignore[no-untyped-def]
+        def quadratic(spread, bias, slope, square):
             for lane in range(lanes):
                 slope[lane] = 1.0
                 square[lane] = spread[lane]
@@ -44,7 +44,7 @@ def _gaussian_moments(link: Any, side: int, lanes: int) -> Any:
     count = len(nodes)
 
     @compiled(inline=True, cache=False)
-    def general(spread, bias, slope, square):  # type: ignore[no-untyped-def]
+    def general(spread, bias, slope, square):
         for lane in range(lanes):
             slope[lane] = 0.0
             square[lane] = 0.0
@@ -68,7 +68,7 @@ def rate_kernel(features: int, columns: int, hard: bool, link: str, lanes: int) 
     fake_moments = _gaussian_moments(link, 1, lanes)
 
     @compiled(inline=True, cache=False)
-    def rate(y, slopes, p):  # type: ignore[no-untyped-def]
+    def rate(y, slopes, p):
         spread = carray(stack_doubles(lanes), (lanes,))
         spread_fake = carray(stack_doubles(lanes), (lanes,))
         slope = carray(stack_doubles(lanes), (lanes,))

@@ -29,7 +29,7 @@ _EXP_TAYLOR = tuple(1.0 / math.factorial(k) for k in range(14))
 
 
 @compiled(inline=True)
-def exponential(x):  # type: ignore[no-untyped-def]
+def exponential(x):
     """exp(x) for float64, relative error below 4e-16; clipped to [-700, 700]."""
     x = min(max(x, -700.0), 700.0)
     k = np.floor(x * _LOG2_E + 0.5)
@@ -53,34 +53,34 @@ def exponential(x):  # type: ignore[no-untyped-def]
 
 
 @compiled(inline=True)
-def hyperbolic_tangent(x):  # type: ignore[no-untyped-def]
+def hyperbolic_tangent(x):
     """tanh(x) for float64, absolute error below 4e-16."""
     return 1.0 - 2.0 / (1.0 + exponential(2.0 * x))
 
 
 @compiled(inline=True)
-def norm_penalty(x):  # type: ignore[no-untyped-def]
+def norm_penalty(x):
     """h(x) = tanh(x - 1), the slope of the penalty log cosh(x - 1) on a squared norm."""
     return hyperbolic_tangent(x - 1.0)
 
 
 @compiled(inline=True)
-def _quadratic(s, bias):  # type: ignore[no-untyped-def]
+def _quadratic(s, bias):
     return s
 
 
 @compiled(inline=True)
-def _tanh(s, bias):  # type: ignore[no-untyped-def]
+def _tanh(s, bias):
     return hyperbolic_tangent(s)
 
 
 @compiled(inline=True)
-def _logistic_real(s, bias):  # type: ignore[no-untyped-def]
+def _logistic_real(s, bias):
     return s / (1.0 + exponential(0.5 * s * s - bias))
 
 
 @compiled(inline=True)
-def _logistic_fake(s, bias):  # type: ignore[no-untyped-def]
+def _logistic_fake(s, bias):
     return s / (1.0 + exponential(bias - 0.5 * s * s))
 
 
@@ -106,8 +106,8 @@ def _compile_user(function: Callable[[Any], Any]) -> Any:
     except Exception as error:  # numba raises many kinds; all mean that this callable cannot enter a kernel
         raise ParameterError("link", function, "callables of one float that numba can compile") from error
 
-    @numba.njit(error_model="numpy", nogil=True)  # type: ignore[untyped-decorator]
-    def link(s, bias):  # type: ignore[no-untyped-def]
+    @numba.njit(error_model="numpy", nogil=True)
+    def link(s, bias):
         return inner(s)
 
     return link

@@ -212,9 +212,8 @@ class SolvableGAN(Game):
     def _cell_values(self, name: str, over: Mapping[str, Array]) -> Any:
         if name in over:
             return over[name]
-        leader = self.followers.get(name)
-        if name in self.followed and leader in over:
-            return over[leader]
+        if name in self.followed and self.followers[name] in over:
+            return over[self.followers[name]]
         return getattr(self, name)
 
     def check_cells(self, over: Mapping[str, Any]) -> tuple[dict[str, Array], int]:

@@ -1,241 +1,222 @@
-r"""Closed forms of the solvable GAN: where the ODE rests, and which of its silent states attract.
+r"""Closed forms of the solvable GAN: thresholds of silent states, and fixed points with an active discriminator.
 
-In a silent state the discriminator sees nothing, q = r = 0. All of them are at rest, whatever P and S. Near one,
+In a silent state with P = diag(p), S = I and latents that match the features, every feature has its own 2 x 2 block of
+the matrix in `silence`, with
 
-    d/dt (q, r) = M (q, r),   M = [[ tau (k_T Lambda + g0),      -tau k_G P Lambda~ ],
-                                   [ tau k_T P' Lambda,   -tau k_G S Lambda~ + tau g0 + tau~ (k_G z Lambda~ - D) ]]
+    trace_i = 2 tau g0 + tau~ Lambda_i
+    det_i   = tau (Lambda_i + g0)(tau~ Lambda_i - tau Lambda_i + tau g0) + (tau p_i Lambda_i)^2
 
-    k_T = E f'(sqrt(eta_T z) e),   k_G = E f~'(sqrt(eta_G z) e),   g0 = -(tau / 2 z) (eta_T F2 + eta_G F2~)
+for the quadratic link under the hard constraint. The signs of trace and determinant give the thresholds. The fixed
+points below `silent_mode` are those of that link and constraint.
 
-with tau, tau~ the discriminator's and the generator's learning rate, eta_T, eta_G the noise variances of data and
-generator, F2 = E f^2 and D the soft penalty on the columns. For the quadratic link k_T = k_G = 1 and
-g0 = -(tau / 2)(eta_T^2 + eta_G^2); under the hard constraint z = 1 and D = 0. With P = diag(p), S = I and
-Lambda~ = Lambda the features separate into 2 x 2 blocks, which give the thresholds.
-
-Feature strengths and noise levels are variances; rates are per unit of time (one unit is `dimension` iterations).
-Functions of plain numbers broadcast, so that they draw phase diagrams; the fixed points with an active discriminator
-are those of the quadratic link under the hard constraint.
+Feature strengths and noise levels are variances; rates are per unit of time (one unit is `dimension` iterations). All
+functions take plain numbers or arrays and broadcast, NaN standing for "there is none": they draw phase diagrams.
 
 References:
     Wang, Hu, Lu. A Solvable High-Dimensional Model of GAN. NeurIPS 2019. Re-derived and extended.
 """
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import scipy.optimize
 
-from ganscope.core.errors import ParameterError
-from ganscope.games.solvable.drift import gauss_hermite
-from ganscope.games.solvable.links import array_pair
-
-if TYPE_CHECKING:
-    from ganscope.games.solvable.model import SolvableGAN
+from ganscope.games.solvable.silence import Silence, noise_level
 
 Array = npt.NDArray[np.float64]
-
-# Without noise the mean slope of a link is its slope at 0, taken over this small a variance.
-_TINY_VARIANCE = 1e-10
-# Lengths of the soft discriminator that are searched for a root, as distances from 1 on either side.
-_LONGER = 1.0 + np.geomspace(1e-6, 1e8, 400)
-_SHORTER = np.geomspace(1.0, 1e-12, 400)[1:]
-
-
-class Silence(NamedTuple):
-    """What the linearisation about a silent state is made of; numbers or arrays.
-
-    Attributes:
-        pull: g0, the (negative) growth of an overlap that noise alone causes, in units of discriminator_lr.
-        real_slope, fake_slope: k_T and k_G, mean slopes of the link; 1 for the quadratic one.
-        length: z, squared length of the discriminator; 1 under the hard constraint.
-        speed_ratio: generator_lr / discriminator_lr.
-    """
-
-    pull: Any
-    real_slope: Any
-    fake_slope: Any
-    length: Any
-    speed_ratio: Any
-
-
-def noise_level(data_noise: Any, generator_noise: Any) -> Any:
-    """data_noise^2 + generator_noise^2: all that silent states of the quadratic link know about the noise."""
-    return np.square(data_noise) + np.square(generator_noise)
-
-
-def quadratic_silence(
-    data_noise: Any, generator_noise: Any, discriminator_lr: Any, generator_lr: Any, length: Any = 1.0
-) -> Silence:
-    """The linearisation for the quadratic link: pull = -(discriminator_lr / 2) noise_level, whatever the length."""
-    pull = -0.5 * np.asarray(discriminator_lr) * noise_level(data_noise, generator_noise)
-    return Silence(pull, 1.0, 1.0, length, np.divide(generator_lr, discriminator_lr))
-
-
-def silence(game: "SolvableGAN") -> Silence:
-    """The linearisation about the silent states of a game, at the discriminator's stationary length.
-
-    Any link, hard or soft; only the covariance of the latents matters at this order.
-
-    Raises:
-        ParameterError: If the discriminator has no stationary length, see `stationary_length`.
-    """
-    length = stationary_length(game)
-    real, fake = _mean_slope_and_square(game, 0, length), _mean_slope_and_square(game, 1, length)
-    noise = game.data_noise * real[1] + game.generator_noise * fake[1]
-    pull = -0.5 * game.discriminator_lr * noise / length
-    return Silence(float(pull), float(real[0]), float(fake[0]), length, game.generator_lr / game.discriminator_lr)
-
-
-def _mean_slope_and_square(game: "SolvableGAN", side: int, length: Any) -> tuple[Any, Any]:
-    """E f' and E f^2 over the noise alone, for the real (0) or the fake side (1); `length` broadcasts."""
-    link = array_pair(game.link, game.link_bias)[side]
-    variance = np.asarray((game.data_noise, game.generator_noise)[side] * length)
-    nodes, weights = gauss_hermite()
-    deviation = np.sqrt(np.maximum(variance, _TINY_VARIANCE))[..., None]
-    value = link(deviation * nodes)
-    slope = (value * nodes * weights).sum(-1) / deviation[..., 0]  # E f' = E[f(s) s] / var(s)
-    return slope, (value**2 * weights).sum(-1)
-
-
-def stationary_length(game: "SolvableGAN") -> float:
-    r"""Squared length z of a silent discriminator; 1 under the hard constraint.
-
-    Under the soft constraint the noise stretches the discriminator until the penalty holds it,
-
-        lambda h(z) = eta_T k_T - eta_G k_G + (tau / 2 z)(eta_T F2 + eta_G F2~),   h(z) = tanh(z - 1),
-
-    which for the quadratic link is z = 1 + artanh([eta_T - eta_G + (tau / 2)(eta_T^2 + eta_G^2)] / lambda). For other
-    links it is the first root in the direction in which a discriminator of length 1 starts to move.
-
-    Raises:
-        ParameterError: If `regularization` is too weak, so that the length grows without bound or shrinks to 0.
-    """
-    if game.hard:
-        return 1.0
-    stretch = _stretch(game, np.array(1.0))
-    if game.link == "quadratic":
-        needed = max(stretch, -stretch / math.tanh(1.0))
-        if game.regularization <= needed:
-            raise _no_length(game, stretch > 0, f"a number > {needed:.6g}")
-        return 1.0 + math.atanh(stretch / game.regularization)
-
-    def excess(length: Array) -> Any:
-        return _stretch(game, length) - game.regularization * np.tanh(length - 1.0)
-
-    path = _LONGER if stretch > 0 else _SHORTER
-    crossed = excess(path) * stretch <= 0
-    if stretch == 0:
-        return 1.0
-    if not np.any(crossed):
-        raise _no_length(game, stretch > 0, "a larger number")
-    first = int(np.argmax(crossed))
-    bracket = sorted((path[first], path[first - 1] if first else 1.0))
-    return float(scipy.optimize.brentq(excess, *bracket, xtol=1e-14, rtol=1e-14))
-
-
-def _stretch(game: "SolvableGAN", length: Array) -> Any:
-    """Growth rate of the discriminator's squared length under noise alone, over 2 discriminator_lr."""
-    (real_slope, real_square), (fake_slope, fake_square) = (_mean_slope_and_square(game, s, length) for s in (0, 1))
-    noise = game.data_noise * real_square + game.generator_noise * fake_square
-    return (
-        game.data_noise * real_slope - game.generator_noise * fake_slope + 0.5 * game.discriminator_lr * noise / length
-    )
-
-
-def _no_length(game: "SolvableGAN", grows: bool, expected: str) -> ParameterError:
-    return ParameterError(
-        "regularization",
-        game.regularization,
-        f"{expected}: below it the noise makes the discriminator {'grow without bound' if grows else 'shrink to 0'}; "
-        "raise regularization (infinity is the hard constraint), or bring data_noise and generator_noise "
-        + ("down" if grows else "together"),
-    )
-
-
-def silent_matrix(game: "SolvableGAN", P: npt.ArrayLike, S: npt.ArrayLike | None = None) -> Array:
-    """M, the linearisation of (q, r) about a silent state, in inverse time; shape `[features + columns] * 2`.
-
-    Args:
-        game: Any link, hard or soft (then at the stationary length).
-        P: Overlaps of features and columns.
-        S: Overlaps of the columns; default the identity.
-    """
-    P = np.asarray(P, np.float64)
-    S = np.eye(game.columns) if S is None else np.asarray(S, np.float64)
-    about = silence(game)
-    tau, tau_g = game.discriminator_lr, game.generator_lr
-    Lam = about.real_slope * np.diag(game.feature_variance)
-    Lam_g = about.fake_slope * np.diag(game.latent_variance)
-    penalty = 0.0 if game.hard else game.regularization * np.tanh(np.diag(S) - 1.0)
-    q_to_q = tau * (Lam + about.pull * np.eye(game.features))
-    r_to_r = tau * (about.pull * np.eye(game.columns) - S @ Lam_g) + tau_g * (
-        about.length * Lam_g - np.diag(penalty * np.ones(game.columns))
-    )
-    return np.block([[q_to_q, -tau * P @ Lam_g], [tau * P.T @ Lam, r_to_r]])
 
 
 def lower_threshold(about: Silence) -> Any:
     """Feature strength above which a silent discriminator sees a feature: -pull / real_slope.
 
-    (discriminator_lr / 2) noise_level for the quadratic link.
+    For the quadratic link (discriminator_lr / 2) noise_level.
     """
     return -about.pull / about.real_slope
 
 
 def upper_threshold(about: Silence) -> Any:
-    """Feature strength above which no silent state that holds the feature attracts: the pair (q_i, r_i) has no trace
-    to lose there.
+    """Feature strength above which no silent state is stable in that feature, whatever its overlap.
 
-    -2 pull / (real_slope - fake_slope + speed_ratio length fake_slope), that is
-    (discriminator_lr^2 / generator_lr) noise_level / length for the quadratic link; infinite where the denominator is
-    not positive. It lies above the lower threshold, so that there is a window of success, only while
-    speed_ratio * length < 2; beyond that every visible feature is above it. Latents must match the features.
+    -2 pull / (real_slope - fake_slope + speed_ratio length fake_slope): the trace changes sign. For the quadratic link
+    (discriminator_lr^2 / generator_lr) noise_level / length. It is infinite where the denominator is not positive. For
+    the quadratic link upper / lower = 2 / (speed_ratio length), so from speed_ratio length = 2 on there is no window
+    between them: every feature that the discriminator sees is above both.
     """
     slope = about.real_slope - about.fake_slope + about.speed_ratio * about.length * about.fake_slope
     return np.where(slope > 0, -2.0 * about.pull / np.where(slope > 0, slope, 1.0), math.inf)
 
 
-def critical_overlap(feature_variance: Any, about: Silence, latent_variance: Any = None) -> Any:
-    """Overlap |p_i| above which a silent state attracts in feature i, if the feature is below the upper threshold.
+def critical_overlap(feature_variance: Any, about: Silence, latent_variance: Any = None) -> Array:
+    """Overlap |p_i| above which a silent state is stable in feature i, given that the trace is negative.
 
-    sqrt(max(0, (1 + g0 / Lambda)(1 - g0 / Lambda - speed_ratio))) for the quadratic link under the hard constraint.
-    Below the upper threshold it is less than 1 (for speed ratios below 4).
+    sqrt(max(0, (1 + g0 / Lambda)(1 - g0 / Lambda - speed_ratio))) for the quadratic link under the hard constraint:
+    the determinant changes sign. The trace is negative below the upper threshold.
 
     Args:
         feature_variance: Strengths of the features.
-        about: The linearisation.
-        latent_variance: Strengths of the matching columns; default the features' own.
+        about: The linearisation about the silent states.
+        latent_variance: Strengths of the matching generator columns; default the features' own.
     """
     real = about.real_slope * np.asarray(feature_variance)
     fake = about.fake_slope * np.asarray(feature_variance if latent_variance is None else latent_variance)
     squared = (1 + about.pull / real) * (1 - about.pull / fake - about.speed_ratio * about.length)
-    return np.sqrt(np.maximum(0.0, squared))
+    result: Array = np.sqrt(np.maximum(0.0, squared))
+    return result
 
 
-def slow_overlap(feature_variance: Any, about: Silence, latent_variance: Any = None) -> Any:
-    """Overlap at which a successful run ends when the generator is infinitely slow; runs end between the critical
-    overlap and this.
+def slow_overlap(feature_variance: Any, about: Silence, latent_variance: Any = None) -> Array:
+    """Overlap with which a run ends when the generator is infinitely slow; other runs end between this and the
+    critical overlap.
 
-    sqrt(1 - (lower threshold / feature_variance)^2) for the quadratic link, 0 for invisible features.
+    sqrt(max(0, 1 - (lower threshold / feature_variance)^2)) for the quadratic link.
     """
     return critical_overlap(feature_variance, about._replace(speed_ratio=0.0), latent_variance)
 
 
-def silent_mode(feature_variance: Any, overlap: Any, about: Silence, discriminator_lr: Any) -> Array:
-    """The two eigenvalues of feature i in the silent state with P = diag(p), S = I, latents matching the features.
+def silent_mode(
+    feature_variance: Any, overlap: Any, about: Silence, discriminator_lr: Any
+) -> npt.NDArray[np.complex128]:
+    """The two eigenvalues of one feature in the silent state P = diag(p), S = I, with latents that match the features.
 
-    trace / 2 +- sqrt(trace^2 / 4 - det). While they are complex they decay or grow at trace / 2 and rotate.
+    trace / 2 +- sqrt(trace^2 / 4 - det): while they are complex, the pair grows at trace / 2 and rotates.
 
     Returns:
-        Complex, shape `[..., 2]`, the one with the larger real part (or positive frequency) first; inverse time.
+        Shape `[..., 2]`, in inverse time; the one with the larger real part, or the positive frequency, first.
     """
     real = about.real_slope * np.asarray(feature_variance)
     fake = about.fake_slope * np.asarray(feature_variance)
-    drive = about.pull + (about.speed_ratio * about.length - 1.0) * fake
-    half_trace = 0.5 * (real + about.pull + drive)
-    det = (real + about.pull) * drive + np.square(overlap) * real * fake
-    root = np.sqrt(half_trace**2 - det + 0j)
-    values: Array = np.asarray(discriminator_lr)[..., None] * np.stack([half_trace + root, half_trace - root], axis=-1)
+    seen, made = real + about.pull, about.pull + (about.speed_ratio * about.length - 1.0) * fake
+    half_trace = 0.5 * (seen + made)
+    root = np.sqrt(half_trace**2 - seen * made - np.square(overlap) * real * fake + 0j)
+    rate = np.asarray(discriminator_lr)[..., None]
+    values: npt.NDArray[np.complex128] = rate * np.stack([half_trace + root, half_trace - root], axis=-1)
     return values
+
+
+def discriminator_wins(feature_variance: Any, data_noise: Any, generator_noise: Any, discriminator_lr: Any) -> Array:
+    """q of the fixed point where the discriminator holds one feature and the generator knows nothing: P = r = 0.
+
+    q^2 = (1 + g0 / Lambda) / (1 + discriminator_lr data_noise / 2), above the lower threshold only. With a generator
+    column to learn the feature it is a saddle. Under a soft penalty this is q^2 / z.
+    """
+    pull = -0.5 * np.asarray(discriminator_lr) * noise_level(data_noise, generator_noise)
+    squared = (1 + pull / feature_variance) / (1 + 0.5 * np.asarray(discriminator_lr) * data_noise)
+    return _root(squared, squared > 0)
+
+
+def generator_locks(
+    latent_variance: Any, data_noise: Any, generator_noise: Any, discriminator_lr: Any, generator_lr: Any
+) -> Array:
+    """r of the fixed point where a generator column holds the discriminator off the features: P = q = 0.
+
+    r^2 = [(tau~ - tau) Lambda~ + tau g0] / [Lambda~ (tau~ - tau + tau^2 eta_G / 2)], for generators that are faster
+    than the discriminator by more than a factor 1 + |g0| / Lambda~.
+    """
+    tau, excess = np.asarray(discriminator_lr), np.asarray(generator_lr) - discriminator_lr
+    pull = -0.5 * tau * noise_level(data_noise, generator_noise)
+    held = excess * latent_variance + tau * pull
+    needed = latent_variance * (excess + 0.5 * tau**2 * generator_noise)
+    squared = held / np.where(needed > 0, needed, math.inf)
+    return _root(squared, (held > 0) & (squared <= 1))
+
+
+class ActiveRecovery(NamedTuple):
+    """Fixed points with a recovered feature that the discriminator still holds: q = P r. Last axis: larger r first."""
+
+    P: Array
+    q: Array
+    r: Array
+
+
+def active_recovery(
+    feature_variance: Any, data_noise: Any, generator_noise: Any, discriminator_lr: Any, generator_lr: Any
+) -> ActiveRecovery:
+    """The two states with one feature recovered under an active discriminator, latents matching the features.
+
+    With rho the speed ratio and x = r^2,
+
+        a x (1 - x) - b x - c = 0,   P^2 = 1 - rho (1 - x),   q = P r,
+        a = rho (1 + tau eta_T / 2),   b = tau (eta_T + eta_G) / 2,   c = -g0 / Lambda.
+
+    They exist for (a - b)^2 >= 4 a c with a > b, where P is real. The one with the smaller r is unstable.
+
+    Returns:
+        P, q, r of shape `[..., 2]`, NaN where there is none.
+    """
+    tau, rho = np.asarray(discriminator_lr), np.divide(generator_lr, discriminator_lr)
+    a = rho * (1 + 0.5 * tau * data_noise)
+    b = 0.5 * tau * (np.asarray(data_noise) + generator_noise)
+    c = 0.5 * tau * noise_level(data_noise, generator_noise) / np.asarray(feature_variance)
+    a, b, c, rho = np.broadcast_arrays(a, b, c, rho)
+    square = (a - b) ** 2 - 4 * a * c
+    large = 0.5 * (a - b + np.sqrt(np.maximum(square, 0.0))) / a
+    small = c / (a * np.where(large > 0, large, 1.0))  # the product of the roots is c / a
+    x = np.stack([large, small], axis=-1)
+    overlap = 1 - rho[..., None] * (1 - x)
+    exists = ((square >= 0) & (a > b))[..., None] & (x > 0) & (x <= 1) & (overlap >= 0)
+    P, r = _root(overlap, exists), _root(x, exists)
+    return ActiveRecovery(P, P * r, r)
+
+
+def active_recovery_attracts(
+    feature_variance: Any, data_noise: Any, generator_noise: Any, discriminator_lr: Any, generator_lr: Any
+) -> npt.NDArray[np.bool_]:
+    """Whether, with this one feature alone, active recovery with the larger r exists and is linearly stable.
+
+    Routh's criterion on the 3 x 3 Jacobian in (P, q, r), where kappa = 0 because q = P r.
+    """
+    tau, tau_g, L = np.asarray(discriminator_lr), np.asarray(generator_lr), np.asarray(feature_variance)
+    P, q, r = (value[..., 0] for value in active_recovery(L, data_noise, generator_noise, tau, tau_g))
+    a, b = 1 + 0.5 * tau * data_noise, 1 - 0.5 * tau * generator_noise  # kappa = b L r^2 - a L q^2 + g0
+    rows = [
+        [-tau_g * L * r**2, tau_g * L * r, -tau_g * L * q],
+        [-tau * L * r, tau * L * (1 - 2 * a * q**2), tau * L * (2 * b * q * r - P)],
+        [tau * L * q, tau * L * (P - 2 * a * q * r), tau * L * (2 * b * r**2 - 1) + tau_g * L * (1 - 3 * r**2)],
+    ]
+    J = np.stack([np.stack(np.broadcast_arrays(*row), axis=-1) for row in rows], axis=-2)
+    exists = np.isfinite(J).all(axis=(-2, -1))
+    result: npt.NDArray[np.bool_] = exists & _routh_stable(np.where(exists[..., None, None], J, np.eye(3)))
+    return result
+
+
+def pinned_critical_overlap(
+    feature_variance: Any,
+    pinning_variance: Any,
+    data_noise: Any,
+    generator_noise: Any,
+    discriminator_lr: Any,
+    generator_lr: Any,
+) -> Array:
+    """Overlap |p_i| above which feature i is stable while the discriminator is pinned on an unmodelled feature.
+
+    A visible feature without a generator column holds the discriminator at q_p = `discriminator_wins`. With
+    m = pinning_variance / feature_variance, Routh's criterion gives
+
+        p_i^2 > (1 - m)(1 + m - rho) + rho m q_p^2 [1 + (1 - m) / (2 m - rho)],   rho / 2 < m < 1.
+
+    Returns:
+        The overlap; 0 where any will do, infinity where none will: below m = rho / 2 the pair (q_i, r_i) grows, and
+        above m = 1 the column leaves feature i for the stronger, pinning one.
+    """
+    L, pinning = np.asarray(feature_variance), np.asarray(pinning_variance)
+    rho, m = np.divide(generator_lr, discriminator_lr), pinning / L
+    held = discriminator_wins(pinning, data_noise, generator_noise, discriminator_lr) ** 2
+    able = (2 * m > rho) & (m < 1)
+    ratio = (1 - m) / np.where(able, 2 * m - rho, 1.0)
+    squared = (1 - m) * (1 + m - rho) + rho * m * held * (1 + ratio)
+    result: Array = np.where(np.isnan(held), np.nan, np.where(able, np.sqrt(np.maximum(squared, 0.0)), math.inf))
+    return result
+
+
+def _root(squared: Any, exists: Any) -> Array:
+    result: Array = np.where(exists, np.sqrt(np.where(exists, squared, 0.0)), np.nan)
+    return result
+
+
+def _routh_stable(J: Array) -> Any:
+    """Whether all eigenvalues of 3 x 3 matrices `[..., 3, 3]` have a negative real part."""
+    trace = np.trace(J, axis1=-2, axis2=-1)
+    minors = 0.5 * (trace**2 - np.trace(J @ J, axis1=-2, axis2=-1))
+    det = np.linalg.det(J)
+    return (trace < 0) & (det < 0) & (det > trace * minors)

@@ -18,12 +18,12 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import carray
+from numba import carray  # type: ignore[attr-defined]
 
 from ganscope.core.compiled import compiled, stack_doubles, stack_floats, stack_words
 from ganscope.core.random import HIGH, K0, K1, LOW, SCALAR_NOISE, VECTOR_NOISE, fill_normals, fill_tile
 from ganscope.games.solvable.links import compiled_pair
-from ganscope.games.solvable.packing import DATA_NOISE, DISCRIMINATOR_LR, GENERATOR_NOISE, LINK_BIAS, VARIANCES, Layout
+from ganscope.games.solvable.packing import DATA_NOISE, DISCRIMINATOR_LR, GENERATOR_NOISE, LINK_BIAS, Layout
 from ganscope.games.solvable.step import Draws, latent_sampler, step_kernel
 
 _u64 = np.uint64
@@ -39,7 +39,7 @@ _REASSOCIATE = {"reassoc", "contract", "nsz", "arcp"}
 
 
 @compiled(fastmath=_REASSOCIATE)
-def _product(a, b):  # type: ignore[no-untyped-def]
+def _product(a, b):
     total = a.dtype.type(0)
     for i in range(len(a)):
         total += a[i] * b[i]
@@ -47,14 +47,14 @@ def _product(a, b):  # type: ignore[no-untyped-def]
 
 
 @compiled(fastmath=_REASSOCIATE)
-def _start_pass(w, g, moved, a, d):  # type: ignore[no-untyped-def]
+def _start_pass(w, g, moved, a, d):
     """moved = a w + d g"""
     for i in range(len(w)):
         moved[i] = a * w[i] + d * g[i]
 
 
 @compiled(fastmath=_REASSOCIATE)
-def _feature_pass(u, g, moved, b):  # type: ignore[no-untyped-def]
+def _feature_pass(u, g, moved, b):
     """moved += b u; returns g.u"""
     total = u.dtype.type(0)
     for i in range(len(u)):
@@ -64,7 +64,7 @@ def _feature_pass(u, g, moved, b):  # type: ignore[no-untyped-def]
 
 
 @compiled(fastmath=_REASSOCIATE)
-def _column_pass(v, w, g, moved, e, keep, give):  # type: ignore[no-untyped-def]
+def _column_pass(v, w, g, moved, e, keep, give):
     """moved += e v, then v += keep v + give w; returns g.v"""
     total = v.dtype.type(0)
     for i in range(len(v)):
@@ -77,7 +77,7 @@ def _column_pass(v, w, g, moved, e, keep, give):  # type: ignore[no-untyped-def]
 
 
 @compiled(fastmath=_REASSOCIATE)
-def _late_column_pass(v, w, g, moved, keep, give):  # type: ignore[no-untyped-def]
+def _late_column_pass(v, w, g, moved, keep, give):
     """v += keep v + give (w + moved), the discriminator after its step; returns g.v"""
     total = v.dtype.type(0)
     for i in range(len(v)):
@@ -89,7 +89,7 @@ def _late_column_pass(v, w, g, moved, keep, give):  # type: ignore[no-untyped-de
 
 
 @compiled(fastmath=_REASSOCIATE)
-def _discriminator_pass(w, g, moved, scale):  # type: ignore[no-untyped-def]
+def _discriminator_pass(w, g, moved, scale):
     """w += moved + scale (w + moved); returns g.w and g.g"""
     along, size = w.dtype.type(0), w.dtype.type(0)
     for i in range(len(w)):
@@ -102,7 +102,7 @@ def _discriminator_pass(w, g, moved, scale):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def measure(weights, features, columns, x):  # type: ignore[no-untyped-def]
+def measure(weights, features, columns, x):
     """Overlaps of the weights `[features + columns + 1, dimension]` (rows U, V, w) into the packed state `x`."""
     n = weights.shape[1]
     last = features + columns
@@ -145,7 +145,7 @@ def sgd_kernel(features: int, columns: int, hard: bool, link: Any, latent: str, 
     s_at, blocks = draws.scalars, draws.blocks
     noise_rows, noise_count, word_count = 4 * blocks, 4 * blocks * _TILE, 6 * _TILE
 
-    def kernel(weights, parameters, key, atoms, first, last, stops, out, kept):  # type: ignore[no-untyped-def]
+    def kernel(weights, parameters, key, atoms, first, last, stops, out, kept):
         n = weights.shape[1]
         dimension = np.float64(n)
         one = weights.dtype.type
@@ -188,7 +188,7 @@ def sgd_kernel(features: int, columns: int, hard: bool, link: Any, latent: str, 
         z = 1.0
         x = np.empty(size)
         recorded, keep_rows = 0, len(kept) > 0
-        drawn = np.int64(-1)
+        drawn = -1
         for step in range(first, last + 1):
             for j in range(columns):
                 gv[j] = 0.0

@@ -15,6 +15,9 @@ from ganscope.games.solvable.packing import Layout
 
 Array = npt.NDArray[np.float64]
 
+# A squared length beyond this has left every bounded region: the penalty's stationary lengths are below 20.
+ESCAPED = 1e4
+
 
 @dataclass(frozen=True, eq=False)
 class MacroState:
@@ -125,7 +128,7 @@ def recovery(P: Array, S: Array) -> Array:
     Returns:
         Shape `[..., features]`; NaN where the state is not finite.
     """
-    finite = np.isfinite(S).all(axis=(-2, -1)) & np.isfinite(P).all(axis=(-2, -1))
+    finite = np.asarray(np.isfinite(S).all(axis=(-2, -1)) & np.isfinite(P).all(axis=(-2, -1)))
     safe = np.where(finite[..., None, None], S, np.eye(S.shape[-1]))
     values, vectors = np.linalg.eigh(safe)
     kept = values > 1e-10 * values[..., -1:]

@@ -40,14 +40,12 @@ def latent_sampler(features: int, columns: int, latent: str, draws: Draws) -> An
     real_at, fake_at, generator_at = draws.real, draws.fake, draws.generator_fake
 
     @compiled(inline=True, cache=False)
-    def scaled(variance, normal):  # type: ignore[no-untyped-def]
+    def scaled(variance, normal):
         n = np.float64(normal)
-        if rademacher:
-            n = math.copysign(1.0, n)
-        return math.sqrt(variance) * n
+        return math.sqrt(variance) * (math.copysign(1.0, n) if rademacher else n)
 
     @compiled(inline=True, cache=False)
-    def sample(c, c1, c2, noise, words, u, parameters, lane, atoms):  # type: ignore[no-untyped-def]
+    def sample(c, c1, c2, noise, words, u, parameters, lane, atoms):
         if empirical:
             row = np.int64((words[RAW1, u] * _u64(len(atoms))) >> _u64(32))
             for i in range(features):
@@ -66,14 +64,15 @@ def latent_sampler(features: int, columns: int, latent: str, draws: Draws) -> An
 def step_kernel(features: int, columns: int, hard: bool, fake_link: Any, alternating: bool) -> Any:
     """Compiled `step(...)`: overlaps P, q, r, S in place; returns (z, shrink, scale).
 
-    On return V'_j = keep_j V_j + give_j w_seen and w' = scale (shrink w + rate (...)). `work` is `[columns, columns]`, `new_q` and `new_r` are work vectors.
+    On return V'_j = keep_j V_j + give_j w_seen and w' = scale (shrink w + rate (...)). `work` is `[columns, columns]`,
+    `new_q` and `new_r` are work vectors.
     """
 
     @compiled(inline=True, cache=False)
     def step(
         P, q, r, S, z, c, c1, c2, gu, gv, gw, gg, phi, phi1, s3, root_fake, bias,
         parameters, lane, dimension, keep, give, work, new_q, new_r,
-    ):  # type: ignore[no-untyped-def]  # fmt: skip
+    ):  # fmt: skip
         rate = parameters[DISCRIMINATOR_LR, lane] / dimension
         generator_rate = parameters[GENERATOR_LR, lane] / dimension
         cq = 0.0

@@ -1,1 +1,247 @@
-def classify(game, run): ...
+r"""What became of a run of the solvable model, judged on the last quarter of its time span.
+
+    not finite, or z or S_jj beyond 1e4                       diverging
+    the overlaps move                                         oscillating
+    every recovery >= 0.7                                     success
+    every recovery < 0.3                                      no_learning
+    every recovery either                                     mode_collapse
+    otherwise                                                 partial
+
+In the limit of infinite dimension "move" means that a recovery or an activity q_i / sqrt(z) covers more than 0.05. At
+finite dimension n a silent discriminator still fluctuates by a few times n^{-1/2}, so that its peak-to-peak value
+over a window always exceeds 6 n^{-1/2}; there the standard deviation of q_i / sqrt(z) is compared with
+max(0.05 / (2 sqrt 2), 6 n^{-1/2}), a sine's peak-to-peak value of 0.05 having the former. Near the stability line
+fluctuations of a silent state grow; where the silent state at the run's own mean overlaps is stable, three times its
+linear-noise deviation counts as silence, too.
+
+A window over which the overlaps only drift in one direction has not settled: the horizon was too short. Nor is
+there a verdict where the silent state at the run's own overlaps would be left within the window, and yet the movement
+does not rise above the fluctuations of so small a dimension.
+"""
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.linalg import solve_continuous_lyapunov
+
+from ganscope.core.outcome import Outcome, Verdict
+from ganscope.games.solvable.fluctuations import increment_covariance
+from ganscope.games.solvable.silence import silent_matrix
+from ganscope.games.solvable.state import ESCAPED, MacroState
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from ganscope.games.solvable.model import SolvableGAN
+
+Array = npt.NDArray[np.float64]
+
+LEARNED, UNLEARNED = 0.7, 0.3
+MOVEMENT = 0.05
+FINITE_SIZE = 6.0
+SPAN = 0.25
+MIN_RECORDS = 100
+# The slowest rate is the generator's: generator_lr * horizon must reach this (horizon 200 at the default rate).
+MIN_GENERATOR_TIME = 8.0
+# A perturbation of a silent state that grows by exp(LEFT_BEHIND) over the window leaves it.
+LEFT_BEHIND = 3.0
+# Below this dimension a run alone cannot tell a weak oscillation from fluctuations of a silent state.
+SMALL_DIMENSION = 400
+
+OUTCOMES = {
+    "success/silent": Outcome.CONVERGED,
+    "success/active": Outcome.CONVERGED,
+    "oscillating": Outcome.OSCILLATING,
+    "mode_collapse": Outcome.COLLAPSED,
+    "partial": Outcome.COLLAPSED,
+    "no_learning": Outcome.UNINFORMATIVE,
+    "diverging": Outcome.DIVERGED,
+    "unknown": Outcome.UNDECIDED,
+}
+
+
+class Judgement(NamedTuple):
+    """Labels and the numbers behind them, over the leading axes of the records."""
+
+    detail: npt.NDArray[Any]
+    margin: Array
+    recovery: Array
+    movement: Array
+    threshold: Array
+    activity: Array
+    drifting: npt.NDArray[np.bool_]
+
+
+def labels(
+    times: Array,
+    recovery: Array,
+    signal: Array,
+    lengths: Array,
+    dimension: float = np.inf,
+    silent_deviation: Array | None = None,
+) -> Judgement:
+    """Labels of many runs at once.
+
+    Args:
+        times: Shape `[records]`.
+        recovery: Shape `[..., records, features]`.
+        signal: q_i / sqrt(z) with its sign, shape `[..., records, features]`.
+        lengths: z and the diagonal of S, shape `[..., records, 1 + columns]`.
+        dimension: Of the run; infinite for the limit.
+        silent_deviation: Deviation of the signal that a silent state would show, `[..., features]`; NaN where unknown,
+            infinite where a silent state would be left.
+
+    Returns:
+        Labels (see the keys of `OUTCOMES`), margins and measures, shape `[...]` (`recovery` has `features` last).
+    """
+    inside = times >= times[0] + (1.0 - SPAN) * (times[-1] - times[0])
+    late, heard = recovery[..., inside, :], signal[..., inside, :]
+    with np.errstate(invalid="ignore", over="ignore"):
+        escaped = ~(np.isfinite(lengths).all((-2, -1)) & (lengths.max((-2, -1)) < ESCAPED))
+        final = late[..., -1, :] if np.isinf(dimension) else late.mean(-2)
+        span = np.ptp(late, axis=-2).max(-1)
+        swing = np.ptp(heard, axis=-2)
+        drift = np.maximum(_one_way(late).max(-1), _one_way(heard).max(-1))
+        if np.isinf(dimension):
+            movement = np.maximum(span, swing.max(-1))
+            threshold = np.full(movement.shape, MOVEMENT)
+            moves = movement > threshold
+            hidden = np.zeros_like(moves)
+            active = np.abs(heard[..., -1, :]).max(-1)
+            is_active = active >= MOVEMENT
+        else:
+            finite = FINITE_SIZE / np.sqrt(dimension)
+            deviation = heard.std(-2)
+            expected = np.zeros_like(deviation) if silent_deviation is None else silent_deviation
+            silent = np.where(np.isfinite(expected), 3.0 * expected, 0.0)
+            limits = np.maximum(max(MOVEMENT / np.sqrt(8.0), finite), silent)
+            worst = np.argmax(deviation / limits, axis=-1)[..., None]
+            movement = np.take_along_axis(deviation, worst, -1)[..., 0]
+            threshold = np.take_along_axis(np.broadcast_to(limits, deviation.shape), worst, -1)[..., 0]
+            moves = (movement > threshold) | (span > max(MOVEMENT, finite))
+            hidden = np.isinf(expected).any(-1) & ~moves
+            active = np.sqrt((heard**2).mean(-2)).max(-1)
+            is_active = active > max(MOVEMENT, finite)
+        # A drift that is still under way looks like movement, but does not come back.
+        drifting = moves & (drift > 0.95) & np.isinf(dimension)
+    learned, unlearned = final >= LEARNED, final < UNLEARNED
+    detail = np.full(movement.shape, "partial", dtype=object)
+    detail[(learned | unlearned).all(-1)] = "mode_collapse"
+    detail[unlearned.all(-1)] = "no_learning"
+    detail[learned.all(-1) & is_active] = "success/active"
+    detail[learned.all(-1) & ~is_active] = "success/silent"
+    detail[moves] = "oscillating"
+    detail[drifting | hidden] = "unknown"
+    detail[escaped] = "diverging"
+    settled = np.minimum(np.abs(final - LEARNED), np.abs(final - UNLEARNED)).min(-1)
+    margin = np.where(moves, movement - threshold, np.minimum(settled, threshold - movement))
+    margin = np.where(escaped | drifting | hidden, np.nan, margin)
+    return Judgement(detail, margin, final, movement, threshold, active, drifting)
+
+
+def _one_way(series: Array) -> Array:
+    """Net change over total variation along the records, for series that move; 0 for those that do not."""
+    steps = np.diff(series, axis=-2)
+    total = np.abs(steps).sum(-2)
+    result: Array = np.where(np.ptp(series, axis=-2) > MOVEMENT, np.abs(steps.sum(-2)) / np.maximum(total, 1e-300), 0.0)
+    return result
+
+
+def silent_deviation(game: "SolvableGAN", P: Array, S: Array, dimension: float, window: float) -> Array:
+    """Linear-noise deviation of q in the silent state with given P and S, `[features]`.
+
+    NaN where it is unknown or the state is near its stability line from above; infinite where it is so unstable that
+    it would be left within the `window`.
+    """
+    unknown = np.full(game.features, np.nan)
+    if game.link != "quadratic" or not isinstance(game.latent, str) or game.latent != "gaussian":
+        return unknown
+    size = game.features + game.columns
+    try:
+        M = silent_matrix(game, P, S)
+    except ValueError:  # a soft constraint below its limit has no silent state
+        return unknown
+    growth = float(np.linalg.eigvals(M).real.max())
+    if growth >= 0:
+        return np.full(game.features, np.inf) if growth * window > LEFT_BEHIND else unknown
+    state = MacroState.from_vector(
+        np.concatenate([P.ravel(), np.zeros(size), S.ravel(), [1.0]]), game.features, game.columns
+    )
+    block = slice(game.layout.q, game.layout.S)
+    noise = increment_covariance(game, state.vector())[block, block]
+    covariance = solve_continuous_lyapunov(M, -noise)
+    result: Array = np.sqrt(np.clip(np.diag(covariance)[: game.features], 0, None) / dimension)
+    return result
+
+
+def classify(game: "SolvableGAN", run: "xr.Dataset") -> Verdict:
+    """The verdict on one run; replicas are judged one by one and vote.
+
+    `margin` is in units of overlap: how far the movement, or a recovery, is from the value that would have changed
+    the label (the median over replicas that agree).
+    """
+    times = run.time.values
+    if len(times) < MIN_RECORDS:
+        return _undecided(f"{len(times)} records, {MIN_RECORDS} are needed: leave save_at to its default")
+    spread = run if "replica" in run.dims else run.expand_dims("replica")
+    recovery = spread.recovery.transpose("replica", "time", "feature").values
+    length = spread.z.transpose("replica", "time").values
+    with np.errstate(invalid="ignore", divide="ignore"):
+        signal = spread.q.transpose("replica", "time", "feature").values / np.sqrt(length)[..., None]
+    S = spread.S.transpose("replica", "time", "column", "other_column").values
+    lengths = np.concatenate([length[..., None], np.diagonal(S, axis1=-2, axis2=-1)], axis=-1)
+    dimension = float(run.attrs.get("dimension", np.inf))
+    deviation = None
+    if np.isfinite(dimension) and np.isfinite(lengths).all():
+        window = SPAN * float(times[-1] - times[0])
+        late = spread.isel(time=slice(-(len(times) // 4), None)).mean("time")
+        P = late.P.transpose("replica", "feature", "column").values
+        mean_S = late.S.transpose("replica", "column", "other_column").values
+        deviation = np.stack([silent_deviation(game, P[k], mean_S[k], dimension, window) for k in range(len(P))])
+    judged = labels(times, recovery, signal, lengths, dimension, deviation)
+    names, votes = np.unique(judged.detail.astype(str), return_counts=True)
+    detail = str(names[np.argmax(votes)])
+    reached = game.generator_lr * float(times[-1] - times[0])
+    if detail != "diverging" and reached < MIN_GENERATOR_TIME:
+        needed = MIN_GENERATOR_TIME / game.generator_lr
+        return _undecided(f"horizon too short: {times[-1] - times[0]:g}, at least {needed:g} at this generator_lr")
+    if detail == "unknown":
+        if judged.drifting.any():
+            return _undecided("horizon too short: the overlaps are still on their way in one direction")
+        return _undecided(
+            f"dimension {dimension:g} is too small: the silent state at these overlaps is unstable, but the activity "
+            f"does not rise above its fluctuations; compare its rms with the chain's at the same dimension"
+        )
+    chosen = judged.detail == detail
+    return Verdict(
+        OUTCOMES[detail],
+        detail,
+        float(np.median(judged.margin[chosen])) if detail != "diverging" else float("nan"),
+        tuple(_reasons(judged, chosen, dimension, detail, len(judged.detail))),
+    )
+
+
+def _undecided(reason: str) -> Verdict:
+    return Verdict(Outcome.UNDECIDED, "unknown", float("nan"), (reason,))
+
+
+def _reasons(judged: Judgement, chosen: Any, dimension: float, detail: str, replicas: int) -> list[str]:
+    reasons = []
+    if replicas > 1:
+        reasons.append(f"{int(chosen.sum())} of {replicas} replicas are {detail}")
+    if detail == "diverging":
+        return [*reasons, "the overlaps leave every bounded region"]
+    recovery = ", ".join(f"{v:.3f}" for v in judged.recovery[chosen].mean(0))
+    reasons.append(f"recovery per feature {recovery} (learned from {LEARNED}, unlearned below {UNLEARNED})")
+    measure = "peak-to-peak movement" if np.isinf(dimension) else "deviation of the activity"
+    movement, threshold = np.median(judged.movement[chosen]), np.median(judged.threshold[chosen])
+    relation = "above" if movement > threshold else "within"
+    reasons.append(f"{measure} over the last quarter {movement:.3g}, {relation} {threshold:.3g}")
+    activity = np.median(judged.activity[chosen])
+    reasons.append(f"the discriminator's largest activity is {activity:.3g}")
+    if dimension < SMALL_DIMENSION:
+        reasons.append(
+            f"dimension {dimension:g} is small: compare the rms activity with the chain's to see a weak oscillation"
+        )
+    return reasons

@@ -1,0 +1,52 @@
+"""The demo behind `make demo`: three regimes of GAN training, and the same question asked of handwritten digits.
+
+Every step is a command that you can type yourself; this script types them in order and says where the pictures are.
+"""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+EXAMPLES = Path(__file__).resolve().parent
+OUTPUT = EXAMPLES.parent / "demo-output"
+
+STEPS = [
+    (
+        "Predict, simulate and compare four noise levels: success, oscillation, collapse, nothing learned.",
+        ["run", str(EXAMPLES / "regimes.toml"), "--out", str(OUTPUT / "regimes")],
+    ),
+    (
+        "Draw the three regimes: theory as lines, the finite-size chain as points.",
+        ["figure", "solvable:F1", "--out", str(OUTPUT)],
+    ),
+    (
+        "Fit the model to scikit-learn's handwritten digits and predict what a GAN learns of them.",
+        ["fit", "digits", "--out", str(OUTPUT / "digits")],
+    ),
+    (
+        "Train on the digits themselves at six noise levels, beside the exact chain.",
+        ["figure", "solvable:F8", "--out", str(OUTPUT)],
+    ),
+]
+
+
+def main() -> int:
+    start = time.perf_counter()
+    for text, arguments in STEPS:
+        shown = [Path(a).relative_to(Path.cwd()) if Path(a).is_relative_to(Path.cwd()) else a for a in arguments]
+        print(f"\n# {text}\n$ ganscope {' '.join(str(a) for a in shown)}", flush=True)
+        # A finished demo is made again rather than refused.
+        again = ["--force"] if arguments[0] == "run" else []
+        status = subprocess.run([sys.executable, "-m", "ganscope", *arguments, *again], check=False).returncode
+        if status:
+            print(f"ganscope ended with status {status}", file=sys.stderr)
+            return status
+    print(f"\nDone in {time.perf_counter() - start:.0f} s. Pictures:")
+    for picture in sorted(OUTPUT.rglob("*.png")):
+        print(f"  {picture.relative_to(OUTPUT.parent)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,200 @@
+"""The command `ganscope`: what can be said on the command line, and how errors are told.
+
+Commands are declared here and carried out in the other modules of this room, which are imported when a command needs
+them: `ganscope --help` must not wait for NumPy.
+"""
+
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from ganscope.core.errors import NotApplicable, ParameterError, StoreError
+
+DONE, DIFFERENT, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+
+class _Guarded(TyperGroup):
+    """Commands whose foreseeable errors are one line on standard error, and an exit status."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as interrupt:
+            typer.echo("ganscope: interrupted" + (f"; {interrupt}" if str(interrupt) else ""), err=True)
+            raise typer.Exit(INTERRUPTED) from None
+        except (ParameterError, StoreError, NotApplicable, MemoryError, OSError) as error:
+            if isinstance(error, BrokenPipeError):  # whoever read our output has gone, as `head` does
+                raise
+            if ctx.params.get("debug"):
+                traceback.print_exception(error)
+            text = " ".join(str(error).split()) or type(error).__name__
+            typer.echo(f"ganscope: error: {'not enough memory: ' * isinstance(error, MemoryError)}{text}", err=True)
+            raise typer.Exit(BAD_INPUT) from None
+
+
+app = typer.Typer(
+    cls=_Guarded,
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on standard output.")]
+ExperimentFile = Annotated[Path, typer.Argument(metavar="FILE.toml", help="Experiment file.", show_default=False)]
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from ganscope.core.version import package_version
+
+        typer.echo(f"ganscope {package_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def ganscope(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Predict, simulate and compare how GAN training behaves.
+
+    \b
+    Exit status: 0 done; 1 outcomes differ, a claim or a check failed; 2 bad input; 130 interrupted.
+    """
+    del debug, version
+
+
+@app.command()
+def run(
+    file: ExperimentFile,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where to save.", show_default="runs/ and the file's name")
+    ] = None,
+    as_json: Json = False,
+    force: Annotated[bool, typer.Option("--force", help="Run anew and replace what DIR holds.")] = False,
+) -> None:
+    """Predict, simulate, compare, classify, save and draw.
+
+    Every level that the file asks for is simulated. A level that DIR already holds, made by the same experiment, is reused: an interrupted run goes on where it was.
+    Exit status 1 if two outcomes differ and neither is undecided or near critical.
+    """
+    from ganscope.cli.run import run_file
+
+    raise typer.Exit(run_file(file, out, as_json, force))
+
+
+@app.command()
+def predict(file: ExperimentFile, as_json: Json = False) -> None:
+    """Say what theory expects, without simulating."""
+    from ganscope.cli.predict import predict_file
+
+    raise typer.Exit(predict_file(file, as_json))
+
+
+@app.command()
+def fit(
+    data: Annotated[
+        str,
+        typer.Argument(metavar="DATA", help="A .npy or .csv file (rows are samples), or digits.", show_default=False),
+    ],
+    features: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="Components that become features.", show_default="by the noise floor; digits: 2"
+        ),
+    ] = None,
+    noise: Annotated[float, typer.Option(metavar="VARIANCE", help="Variance of noise added to the scaled data.")] = 0.0,
+    scale: Annotated[
+        float | None,
+        typer.Option(metavar="FACTOR", help="Factor on the data.", show_default="leading variance becomes 5"),
+    ] = None,
+    discriminator_lr: Annotated[float, typer.Option(metavar="RATE", help="Learning rate of the discriminator.")] = 0.2,
+    generator_lr: Annotated[float, typer.Option(metavar="RATE", help="Learning rate of the generator.")] = 0.04,
+    as_json: Json = False,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE.toml", help="Write the fitted game as an experiment file.")
+    ] = None,
+) -> None:
+    """Fit the solvable model to real data and predict.
+
+    Says at which noise training would succeed, for the fitted features alone and for the data as they are.
+    """
+    from ganscope.cli.fit import fit_data
+
+    rates = {"discriminator_lr": discriminator_lr, "generator_lr": generator_lr}
+    raise typer.Exit(fit_data(data, features, noise, scale, rates, as_json, out))
+
+
+@app.command()
+def show(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="A saved run, or a folder of runs.", show_default=False)],
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE.png", help="Where to draw.", show_default="beside the run")
+    ] = None,
+) -> None:
+    """Summarise saved runs and draw them again."""
+    from ganscope.cli.show import show_path
+
+    raise typer.Exit(show_path(path, out))
+
+
+@app.command()
+def claims(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="MODEL[:ID]", help="Default: all.", show_default=False)
+    ] = None,
+    fast: Annotated[bool, typer.Option("--fast", help="Only the claims that take seconds.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Check the numbered claims against their tolerances.
+
+    For example: ganscope claims solvable:S5
+    """
+    from ganscope.cli.papers import check_claims
+
+    raise typer.Exit(check_claims(names or [], fast, as_json))
+
+
+@app.command()
+def figure(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="MODEL[:ID]", help="Default: all.", show_default=False)
+    ] = None,
+    listed: Annotated[bool, typer.Option("--list", help="List the figures and draw none.")] = False,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where to put them.")] = Path("figures"),
+) -> None:
+    """Rebuild the papers' figures.
+
+    For example: ganscope figure solvable:F1
+    """
+    from ganscope.cli.papers import draw_figures
+
+    raise typer.Exit(draw_figures(names or [], listed, out))
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Check versions, numerical canaries, cores and caches."""
+    from ganscope.cli.doctor import examine
+
+    raise typer.Exit(examine(as_json))
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    try:
+        app(prog_name="ganscope")
+    except KeyboardInterrupt:  # while the command line is still being read
+        sys.exit(INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()

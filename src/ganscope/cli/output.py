@@ -1,0 +1,60 @@
+"""What the commands print: tables that read well at 80 columns, and strict JSON."""
+
+import math
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import typer
+
+from ganscope.core.store import to_json_text
+
+WIDTH = 80
+
+
+def say(text: str = "") -> None:
+    """A line for people, on standard output."""
+    typer.echo(text)
+
+
+def note(text: str) -> None:
+    """A line about what is going on, on standard error."""
+    typer.echo(text, err=True)
+
+
+def print_json(content: Any) -> None:
+    """The one JSON object of a command with `--json`."""
+    typer.echo(to_json_text(content))
+
+
+def wrapped(text: str, indent: str = "") -> str:
+    """A paragraph; `indent` stands before its second and further lines."""
+    return textwrap.fill(text, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
+def shown(value: Any, digits: int = 4) -> str:
+    """A value as a table shows it; a dash where there is none."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float):
+        return f"{value:.{digits}g}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{k} {shown(v, digits)}" for k, v in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(shown(v, digits) for v in value)
+    return str(value)
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
+    """Columns as wide as their contents, two spaces between them; the first `left` to the left, others to the right."""
+    lines = [header, *rows]
+    widths = [max(len(line[k]) for line in lines) for k in range(len(header))]
+    cells = [
+        "  ".join(
+            text.ljust(w) if k < left else text.rjust(w) for k, (text, w) in enumerate(zip(line, widths, strict=True))
+        )
+        for line in lines
+    ]
+    return "\n".join(line.rstrip() for line in cells)

@@ -1,0 +1,224 @@
+"""`ganscope run`: from an experiment file to prediction, runs, comparison, verdicts and a picture."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from ganscope.cli.experiment import Experiment, ExperimentError, read_experiments
+from ganscope.cli.folder import (
+    PICTURE,
+    REPORT,
+    WAYS_OUT,
+    level_path,
+    prepare,
+    read_report,
+    refuse_foreign,
+    settings_text,
+    stored_run,
+)
+from ganscope.cli.output import print_json, say, shown, table, wrapped
+from ganscope.cli.predict import collected, game_content, heading, outcome_line, thresholds_table
+from ganscope.cli.progress import progress_bar
+from ganscope.core.errors import ParameterError, StoreError
+from ganscope.core.outcome import Outcome, Prediction, Verdict
+from ganscope.core.results import compare
+from ganscope.core.schedule import make_schedule
+from ganscope.core.simulate import classify, predict, simulate
+from ganscope.core.store import save, to_json_text, write_text
+from ganscope.core.version import package_version
+from ganscope.figures.plot import plot
+
+# Final values of larger variables, such as every weight, stay in the saved run.
+_LARGEST_FINAL = 1000
+
+
+def run_file(path: Path, out: Path | None, as_json: bool, force: bool) -> int:
+    """Run every experiment of a file; returns the exit status.
+
+    Everything that can be refused is refused before the first run starts.
+    """
+    experiments = read_experiments(path)
+    folder = out or Path("runs") / path.stem
+    folders = {e.name: folder / e.name if e.name else folder for e in experiments}
+    if experiments[0].name and not force:
+        _refuse_other_report(folder)
+    reports = {}
+    try:
+        for experiment in experiments:
+            try:
+                _check(experiment, folders[experiment.name], force)
+            except ParameterError as error:
+                variant = f"variant {experiment.name!r}: " if experiment.name else ""
+                raise ExperimentError(path, f"{variant}{error}") from None
+        for place in folders.values():
+            prepare(place)
+        for experiment in experiments:
+            reports[experiment.name] = _run(experiment, folders[experiment.name], as_json, force)
+    except KeyboardInterrupt:
+        again = "the same command without --force" if force else "the same command"
+        raise KeyboardInterrupt(f"finished levels are kept in {folder}; {again} goes on from there") from None
+    content = {**collected(reports), "version": package_version()}
+    if experiments[0].name:
+        write_text(folder / REPORT, to_json_text(content) + "\n")
+    if as_json:
+        print_json(content)
+    return int(not all(report["agree"] for report in reports.values()))
+
+
+def _refuse_other_report(folder: Path) -> None:
+    """The folder of a file with variants has a report of variants, or none."""
+    if (folder / REPORT).exists() and "variants" not in (read_report(folder) or {}):
+        raise StoreError(f"{folder / REPORT} is of another experiment; {WAYS_OUT}")
+
+
+def _check(experiment: Experiment, folder: Path, force: bool) -> None:
+    """Refuse bad settings and foreign folders before any work: every level that must be run takes no step first."""
+    if not force:
+        refuse_foreign(folder, experiment.game)
+    for level, settings in experiment.levels.items():
+        if not force and stored_run(folder, experiment.game, level, settings) is not None:
+            continue
+        start = simulate(experiment.game, level, **{**settings, "save_at": [0.0]})
+        spec = experiment.game.levels[level]
+        per_unit = None
+        if spec.steps_per_unit is not None:
+            per_unit = spec.steps_per_unit(start.attrs.get("dimension"), settings.get("step_size"))
+        length = (settings.get(name) for name in ("horizon", "iterations", "save_at"))
+        make_schedule(*length, per_unit=per_unit, default_horizon=spec.default_horizon)
+
+
+def _run(experiment: Experiment, folder: Path, quiet: bool, force: bool) -> dict[str, Any]:
+    """Predict, simulate, compare, classify, save, draw and report one experiment."""
+    prediction = predict(experiment.game, **experiment.about)
+    runs, reused = {}, []
+    for level, settings in experiment.levels.items():
+        run = None if force else stored_run(folder, experiment.game, level, settings)
+        if run is not None:
+            reused.append(level)
+        runs[level] = _simulate(experiment, level, settings, folder) if run is None else run
+    verdicts = {level: classify(run) for level, run in runs.items()}
+    comparison = _comparison(experiment, runs)
+    agreed = agree(prediction, *verdicts.values())
+    title = f"{experiment.name}: " if experiment.name else ""
+    plot(list(runs.values()), folder / PICTURE, title=f"{title}predicted {outcome_line(prediction)}")
+    report = {
+        "game": game_content(experiment.game),
+        "prediction": prediction.to_dict(),
+        "runs": {
+            level: verdicts[level].to_dict()
+            | {
+                "final": final_values(run),
+                "seconds": run.attrs["seconds"],
+                "path": str(level_path(folder, level)),
+                "reused": level in reused,
+            }
+            for level, run in runs.items()
+        },
+        "comparison": comparison,
+        "agree": agreed,
+    }
+    write_text(folder / REPORT, to_json_text(report | {"version": package_version()}) + "\n")
+    if not quiet:
+        _tell(experiment, prediction, runs, verdicts, reused)
+        _tell_comparison(comparison, agreed)
+        files = [level_path(folder, level).name for level in runs]
+        say(wrapped(f"saved in {folder}: {', '.join([*files, REPORT, PICTURE])}", "  "))
+        say()
+    return report
+
+
+def _simulate(experiment: Experiment, level: str, settings: Mapping[str, Any], folder: Path) -> xr.Dataset:
+    """One level, saved."""
+    with progress_bar(experiment.name):
+        began = time.perf_counter()
+        run = simulate(experiment.game, level, **settings)
+        run.attrs["seconds"] = round(time.perf_counter() - began, 4)
+    run.attrs["settings"] = settings_text(settings)
+    save(run, level_path(folder, level), overwrite=True)
+    return run
+
+
+def _comparison(experiment: Experiment, runs: Mapping[str, xr.Dataset]) -> dict[str, Any]:
+    """Distances of every level from the first one without noise, where there is one."""
+    exact = [level for level in runs if not experiment.game.levels[level].stochastic]
+    if not exact:
+        return {}
+    others = {level: run for level, run in runs.items() if level != exact[0]}
+    return {
+        level: {"reference": exact[0], "distances": compare(run, runs[exact[0]]).attrs["summary"]}
+        for level, run in others.items()
+    }
+
+
+def final_values(run: xr.Dataset) -> dict[str, Any]:
+    """Values of the observables at the end, as nested lists; with replicas, one entry per replica."""
+    end = run.isel(time=-1)
+    return {
+        str(name): end[name].values.tolist()
+        for name, variable in run.data_vars.items()
+        if "time" in variable.dims and end[name].size <= _LARGEST_FINAL * int(run.attrs.get("replicas", 1))
+    }
+
+
+def agree(*statements: Prediction | Verdict) -> bool:
+    """Whether all outcomes that are neither undecided nor near critical are the same."""
+    firm = {s.outcome for s in statements if s.outcome != Outcome.UNDECIDED and not s.near_critical}
+    return len(firm) <= 1
+
+
+def verdict_rows(runs: Mapping[str, xr.Dataset], verdicts: Mapping[str, Verdict], reused: list[str]) -> list[list[str]]:
+    """A line per level: outcome, detail, margin, time taken and final recovery, the mean over replicas."""
+    rows = []
+    for level, run in runs.items():
+        verdict = verdicts[level]
+        seconds = "reused" if level in reused else shown(run.attrs.get("seconds"), 3)
+        rows.append([level, verdict.outcome, verdict.detail, shown(verdict.margin, 3), seconds, final_recovery(run)])
+    return rows
+
+
+HEADER = ["level", "outcome", "detail", "margin", "seconds", "recovery"]
+
+
+def final_recovery(run: xr.Dataset) -> str:
+    """Recovery of every feature at the end, for models that have one."""
+    if "recovery" not in run:
+        return ""
+    end = run.recovery.isel(time=-1)
+    values = (end.mean("replica") if "replica" in end.dims else end).values
+    return " ".join(f"{v:.2f}" for v in values[:4]) + " ..." * (len(values) > 4)
+
+
+def remarks(statements: Mapping[str, Prediction | Verdict]) -> list[str]:
+    """Why something is undecided, and what is near critical."""
+    lines = [f"{name}: {'; '.join(s.reasons)}" for name, s in statements.items() if s.outcome == Outcome.UNDECIDED]
+    near = [name for name, s in statements.items() if s.near_critical]
+    return lines + ([f"near critical: {', '.join(near)}"] if near else [])
+
+
+def _tell(
+    experiment: Experiment,
+    prediction: Prediction,
+    runs: Mapping[str, xr.Dataset],
+    verdicts: Mapping[str, Verdict],
+    reused: list[str],
+) -> None:
+    say(heading(experiment.name, experiment.game))
+    say()
+    say(thresholds_table(experiment.game, prediction))
+    say()
+    first = ["prediction", prediction.outcome, prediction.detail, shown(prediction.margin, 3), "", ""]
+    say(table(HEADER, [first, *verdict_rows(runs, verdicts, reused)], left=3))
+    for line in remarks({"prediction": prediction, **verdicts}):
+        say(wrapped(line, "  "))
+    say()
+
+
+def _tell_comparison(comparison: Mapping[str, Any], agreed: bool) -> None:
+    for level, entry in comparison.items():
+        ordered = sorted(entry["distances"].items(), key=lambda item: item[0].lower())
+        distances = ", ".join(f"{k} {shown(v['mean'], 2)}" for k, v in ordered if v["mean"])
+        say(wrapped(f"mean distance {level} - {entry['reference']}: {distances}", "  "))
+    say("the outcomes agree" if agreed else "THE OUTCOMES DIFFER")
