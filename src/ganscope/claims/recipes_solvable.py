@@ -23,6 +23,7 @@ from ganscope.core.grids import linspace, logspace
 from ganscope.core.results import compare
 from ganscope.core.simulate import simulate, simulate_many
 from ganscope.games.solvable import phases
+from ganscope.games.solvable.data import component_scores
 from ganscope.games.solvable.fluctuations import fluctuations
 from ganscope.games.solvable.fluctuations import replica_overlap as replica_theory
 from ganscope.games.solvable.model import SolvableGAN
@@ -31,6 +32,7 @@ from ganscope.games.solvable.state import MacroState
 from ganscope.games.solvable.verdict import labels
 
 Array = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
 Data = dict[str, xr.Dataset]
 
 # A start away from every symmetry, at which finite-size errors are compared.
@@ -118,13 +120,13 @@ def _speed_diagram(num: int) -> xr.Dataset:
     detail = np.stack([_judged(game.replace(generator_lr=ratio * rate), {"data_noise": noises}) for ratio in ratios])
     fine = np.linspace(0.05, 6.0, 600)
 
-    def lies_above(ratio: Array) -> Array:
-        return phases.upper_threshold(quadratic_silence(fine, fine, rate, ratio * rate)) < strength
+    def lies_above(ratio: Array) -> Mask:
+        return np.asarray(phases.upper_threshold(quadratic_silence(fine, fine, rate, ratio * rate)) < strength)
 
-    def exists(ratio: Array) -> Array:
-        return np.isfinite(phases.active_recovery(strength, fine, fine, rate, ratio * rate).P[..., 0])
+    def exists(ratio: Array) -> Mask:
+        return np.asarray(np.isfinite(phases.active_recovery(strength, fine, fine, rate, ratio * rate).P[..., 0]))
 
-    def attracts(ratio: Array) -> Array:
+    def attracts(ratio: Array) -> Mask:
         return phases.active_recovery_attracts(strength, fine, fine, rate, ratio * rate)
 
     visible = phases.lower_threshold(quadratic_silence(fine, fine, rate, rate)) < strength
@@ -145,16 +147,16 @@ def _strength_diagram(num: int) -> xr.Dataset:
     detail = _judged(game, {"feature_variance": strength[:, None], "data_noise": noise}).reshape(num, num)
     fine = np.geomspace(0.2, 20.0, 600)
 
-    def sees(level: Array) -> Array:
-        return phases.lower_threshold(quadratic_silence(level, level, rate, ratio * rate)) > fine
+    def sees(level: Array) -> Mask:
+        return np.asarray(phases.lower_threshold(quadratic_silence(level, level, rate, ratio * rate)) > fine)
 
-    def settles(level: Array) -> Array:
-        return phases.upper_threshold(quadratic_silence(level, level, rate, ratio * rate)) > fine
+    def settles(level: Array) -> Mask:
+        return np.asarray(phases.upper_threshold(quadratic_silence(level, level, rate, ratio * rate)) > fine)
 
-    def ends(level: Array) -> Array:
+    def ends(level: Array) -> Mask:
         return ~np.isfinite(phases.active_recovery(fine, level, level, rate, ratio * rate).P[..., 0])
 
-    def repels(level: Array) -> Array:
+    def repels(level: Array) -> Mask:
         return ~phases.active_recovery_attracts(fine, level, level, rate, ratio * rate)
 
     edges = {name: _edge(test, 1e-3, 20.0, len(fine)) for name, test in _tests(settles, ends, repels)}
@@ -296,8 +298,8 @@ def _turn(source: Array, target: Array) -> Array:
 def small_rates(
     factors: Sequence[float] = (1.0, 0.5, 0.1),
     horizon: float = 400.0,
-    dimension: int = 10_000,
-    replicas: int = 8,
+    dimension: int = 1000,
+    replicas: int = 16,
     seed: int = 0,
 ) -> Data:
     """F7: the same game with both learning rates made smaller, over the same rescaled time.
@@ -329,10 +331,6 @@ def small_rates(
     }
 
 
-# Largest eigenvalue of the digits' covariance becomes this variance.
-_DIGITS_VARIANCE = 5.0
-
-
 def digits_scores(components: int = 2) -> Array:
     """Scores of the handwritten digits on their leading principal axes, scaled so that the first has variance 5.
 
@@ -346,11 +344,7 @@ def digits_scores(components: int = 2) -> Array:
         from sklearn.datasets import load_digits
     except ImportError:
         raise NotApplicable("the digits come with scikit-learn: pip install 'ganscope[examples]'") from None
-    pixels = load_digits().data
-    centred = pixels - pixels.mean(axis=0)
-    left, singular, _ = np.linalg.svd(centred, full_matrices=False)
-    scores: Array = left[:, :components] * singular[:components]
-    return scores * np.sqrt(_DIGITS_VARIANCE / np.mean(scores[:, 0] ** 2))
+    return component_scores(load_digits().data, components)
 
 
 def digits(
@@ -397,7 +391,7 @@ def digits(
 
 def end_points(
     generator_lrs: Sequence[float] = (0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.12),
-    dimension: int = 10_000,
+    dimension: int = 4000,
     replicas: int = 8,
     seed: int = 0,
     num: int = 60,

@@ -83,8 +83,9 @@ def run(
 ) -> None:
     """Predict, simulate, compare, classify, save and draw.
 
-    Every level that the file asks for is simulated. A level that DIR already holds, made by the same experiment, is reused: an interrupted run goes on where it was.
-    Exit status 1 if two outcomes differ and neither is undecided or near critical.
+    Every level that the file asks for is simulated. One that DIR already holds, made by the same experiment, is
+    reused: an interrupted run goes on where it was. Exit status 1 if two outcomes differ and neither is undecided or
+    near critical.
     """
     from ganscope.cli.run import run_file
 
@@ -158,7 +159,7 @@ def claims(
 
     For example: ganscope claims solvable:S5
     """
-    from ganscope.cli.papers import check_claims
+    from ganscope.cli.claims import check_claims
 
     raise typer.Exit(check_claims(names or [], fast, as_json))
 
@@ -175,7 +176,7 @@ def figure(
 
     For example: ganscope figure solvable:F1
     """
-    from ganscope.cli.papers import draw_figures
+    from ganscope.cli.figure import draw_figures
 
     raise typer.Exit(draw_figures(names or [], listed, out))
 

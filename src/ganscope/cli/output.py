@@ -32,18 +32,21 @@ def wrapped(text: str, indent: str = "") -> str:
     return textwrap.fill(text, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
-def shown(value: Any, digits: int = 4) -> str:
-    """A value as a table shows it; a dash where there is none."""
+def shown(value: Any, digits: int = 4, *, inner: bool = False) -> str:
+    """A value as a table shows it; a dash where there is none. Lists `inner` to other lists have brackets."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, int | float):
+    if isinstance(value, int | float | complex):
         return f"{value:.{digits}g}"
     if isinstance(value, Mapping):
-        return ", ".join(f"{k} {shown(v, digits)}" for k, v in value.items())
+        return ", ".join(f"{k} {shown(v, digits, inner=True)}" for k, v in value.items())
     if isinstance(value, list | tuple):
-        return ", ".join(shown(v, digits) for v in value)
+        text = ", ".join(shown(v, digits, inner=True) for v in value)
+        return f"[{text}]" if inner else text
     return str(value)
 
 

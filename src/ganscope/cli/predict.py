@@ -1,6 +1,7 @@
 """`ganscope predict`: what theory says about an experiment."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +67,9 @@ def _short(value: Any) -> str:
 
 def outcome_line(prediction: Prediction) -> str:
     """The outcome with its finer label and margin."""
-    near = ", NEAR CRITICAL" if prediction.near_critical else ""
-    return f"{prediction.outcome} ({prediction.detail}), margin {shown(prediction.margin, 3)}{near}"
+    margin = "" if math.isnan(prediction.margin) else f", margin {shown(prediction.margin, 3)}"
+    near = ", near critical" if prediction.near_critical else ""
+    return f"{prediction.outcome} ({prediction.detail}){margin}{near}"
 
 
 def thresholds_table(game: Game, prediction: Prediction) -> str:

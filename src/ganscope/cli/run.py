@@ -1,5 +1,6 @@
 """`ganscope run`: from an experiment file to prediction, runs, comparison, verdicts and a picture."""
 
+import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -188,7 +189,7 @@ def final_recovery(run: xr.Dataset) -> str:
         return ""
     end = run.recovery.isel(time=-1)
     values = (end.mean("replica") if "replica" in end.dims else end).values
-    return " ".join(f"{v:.2f}" for v in values[:4]) + " ..." * (len(values) > 4)
+    return " ".join("-" if math.isnan(v) else f"{v:.2f}" for v in values[:4]) + " ..." * (len(values) > 4)
 
 
 def remarks(statements: Mapping[str, Prediction | Verdict]) -> list[str]:

@@ -226,7 +226,8 @@ def draw_prediction(prediction: Prediction, title: str | None) -> Figure:
     style.letter(axes[0])
     near = ", near critical" if prediction.near_critical else ""
     verdict = f"{prediction.outcome}  ({prediction.detail}{near})"
-    style.finish(figure, title or f"Prediction: {verdict}", parameters(game))
+    caption = "; ".join([parameters(game), *prediction.reasons[:1]])
+    style.finish(figure, title or f"Prediction: {verdict}", caption)
     return figure
 
 
@@ -263,7 +264,7 @@ def _window_panel(axes: Axes, game: SolvableGAN, thresholds: dict[str, Any]) -> 
     axes.set_xlabel("feature strength  [variance]")
     axes.set_title("strengths and thresholds")
     if not used:
-        _note(axes, math.sqrt(low * high), -0.3, "no thresholds: see the reasons")
+        _note(axes, math.sqrt(low * high), -0.3, "no thresholds")
     _key_below(axes, [used[zone] for zone in _ZONES if zone in used])
 
 

@@ -55,7 +55,7 @@ TIME = "time  [iterations / dimension]"
 # How many points a series shows: fewer with error bars than as bare dots.
 _WITH_BARS, _DOTS = 26, 101
 
-_SETTINGS: dict[str, Any] = {
+_SETTINGS: dict[Any, Any] = {
     "font.size": 9.0,
     "font.family": ["DejaVu Sans"],
     "axes.titlesize": 9.5,
@@ -166,9 +166,8 @@ def sample_points(label: str, marker: str, colour: str = INK, filled: bool = Tru
 
 def line(axes: Axes, x: Array, y: Array, colour: str, **options: Any) -> None:
     """Theory: a line. It stops where the values stop being finite, and a cross marks the place."""
-    finite = np.isfinite(y)
-    axes.plot(x, np.where(finite, y, np.nan), color=colour, **options)
-    _mark_end(axes, x, y, finite, colour)
+    axes.plot(x, np.where(np.isfinite(y), y, np.nan), color=colour, **options)
+    _mark_end(axes, x, y, colour)
 
 
 def points(
@@ -185,19 +184,20 @@ def points(
         options: Further options of the artist.
     """
     finite = np.isfinite(samples)
+    shown = np.flatnonzero(finite.any(axis=0))
+    if len(shown) == 0:
+        return
+    chosen = shown[thin(len(shown), _DOTS if len(samples) == 1 else _WITH_BARS)]
+    kept = np.ma.masked_array(np.where(finite, samples, 0.0), ~finite)
+    mean, deviation = (part.filled(np.nan) for part in (kept.mean(axis=0), kept.std(axis=0)))
     face = colour if filled else "white"
     look: dict[str, Any] = dict(color=colour, linestyle="", marker=marker, markerfacecolor=face) | options
     if len(samples) == 1:
-        chosen = thin(len(x), _DOTS)
         size = 0.55 * matplotlib.rcParams["lines.markersize"]
-        axes.plot(x[chosen], np.where(finite, samples, np.nan)[0, chosen], markersize=size, markeredgewidth=0.5, **look)
+        axes.plot(x[chosen], mean[chosen], markersize=size, markeredgewidth=0.5, **look)
     else:
-        chosen = thin(len(x), _WITH_BARS)
-        chosen = chosen[finite.any(0)[chosen]]
-        kept = np.ma.masked_array(np.where(finite, samples, 0.0), ~finite)[:, chosen]
-        mean, deviation = kept.mean(0).filled(np.nan), kept.std(0).filled(0.0)
-        axes.errorbar(x[chosen], mean, deviation, elinewidth=0.8, markeredgewidth=0.8, **look)
-    _mark_end(axes, x, np.where(finite, samples, 0.0).sum(0) / np.maximum(finite.sum(0), 1), finite.any(0), colour)
+        axes.errorbar(x[chosen], mean[chosen], deviation[chosen], elinewidth=0.8, markeredgewidth=0.8, **look)
+    _mark_end(axes, x, mean, colour)
 
 
 def thin(count: int, most: int) -> npt.NDArray[np.int64]:
@@ -205,12 +205,11 @@ def thin(count: int, most: int) -> npt.NDArray[np.int64]:
     return np.unique(np.round(np.linspace(0, count - 1, min(count, most))).astype(np.int64))
 
 
-def _mark_end(axes: Axes, x: Array, y: Array, finite: npt.NDArray[np.bool_], colour: str) -> None:
+def _mark_end(axes: Axes, x: Array, y: Array, colour: str) -> None:
     """A cross at the last finite value, if values that are not finite follow it."""
-    if finite.all() or not finite.any():
-        return
-    last = int(np.flatnonzero(finite)[-1])
-    if last < len(finite) - 1:
+    finite = np.flatnonzero(np.isfinite(y))
+    if len(finite) and finite[-1] < len(y) - 1:
+        last = finite[-1]
         axes.plot(x[last], y[last], color=colour, marker="X", markersize=8, markeredgecolor="white", zorder=5)
 
 

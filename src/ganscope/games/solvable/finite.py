@@ -72,11 +72,12 @@ def run_sgd(game: "SolvableGAN", request: Request) -> tuple[Array, dict[str, Arr
     """States of SGD as `run_chain`, and, if asked for, the weights U, V, w at every record."""
     dimension, streams = _dimension(request), _streams(request)
     frame = one_of("frame", request.options["frame"], starts.FRAMES)
-    kernel = sgd.sgd_kernel(game.features, game.columns, game.hard, game.link, _law(game), _late(request))
+    double = dimension > sgd.FLOAT64_DIMENSION
+    kernel = sgd.sgd_kernel(game.features, game.columns, game.hard, game.link, _law(game), _late(request), double)
     stops = _iterations(request)
     parameters = np.repeat(game.rows(request.over, request.cells), request.replicas, axis=1)
     job_keys = keys(request.seed, streams.ravel())
-    dtype = np.float64 if dimension > sgd.FLOAT64_DIMENSION else np.float32
+    dtype = np.float64 if double else np.float32
     jobs, columns = streams.size, game.columns
     out = np.empty((jobs, len(stops), game.layout.size))
     keep_rows = bool(request.options["keep_rows"])

@@ -46,59 +46,48 @@ def _product(a, b):
     return total
 
 
-@compiled(fastmath=_REASSOCIATE)
-def _start_pass(w, g, moved, a, d):
-    """moved = a w + d g"""
-    for i in range(len(w)):
-        moved[i] = a * w[i] + d * g[i]
+def _pass_kernel(features: int, columns: int, alternating: bool, stack: Any) -> Any:
+    """Compiled `apply(weights, g, fresh, start, c, e, keep, give, a, d, scale, along)` for one block of coordinates.
 
+    Applies the step w' = (1 + scale)(w + a w + d g + sum c U + sum e V), V'_j = (1 + keep_j) V_j + give_j w (the
+    bracket of w' when alternating), replaces the noise g by `fresh`, and adds its products with U, V', w' and itself
+    to `along`.
+    """
+    rows, last_row = features + columns + 2, features + columns
 
-@compiled(fastmath=_REASSOCIATE)
-def _feature_pass(u, g, moved, b):
-    """moved += b u; returns g.u"""
-    total = u.dtype.type(0)
-    for i in range(len(u)):
-        moved[i] += b * u[i]
-        total += g[i] * u[i]
-    return total
+    @compiled(inline=True, cache=False, fastmath=_REASSOCIATE)
+    def apply(weights, g, fresh, start, stop, c, e, keep, give, a, d, scale, along):
+        total = carray(stack(rows), (rows,))
+        v = carray(stack(columns), (columns,))
+        zero = a - a
+        for k in range(rows):
+            total[k] = zero
+        for i in range(stop - start):
+            at = np.uintp(start + i)  # unsigned: no check for negative indices stands in the way of vectors
+            w = weights[last_row, at]
+            new_g = fresh[i]
+            moved = a * w + d * g[at]
+            g[at] = new_g
+            for k in range(features):
+                u = weights[k, at]
+                moved += c[k] * u
+                total[k] += new_g * u
+            for j in range(columns):
+                v[j] = weights[features + j, at]
+                moved += e[j] * v[j]
+            seen = w + moved if alternating else w
+            new_w = w + (moved + scale * (w + moved))
+            for j in range(columns):
+                new_v = v[j] + (keep[j] * v[j] + give[j] * seen)
+                weights[features + j, at] = new_v
+                total[features + j] += new_g * new_v
+            weights[last_row, at] = new_w
+            total[last_row] += new_g * new_w
+            total[last_row + 1] += new_g * new_g
+        for k in range(rows):
+            along[k] += np.float64(total[k])
 
-
-@compiled(fastmath=_REASSOCIATE)
-def _column_pass(v, w, g, moved, e, keep, give):
-    """moved += e v, then v += keep v + give w; returns g.v"""
-    total = v.dtype.type(0)
-    for i in range(len(v)):
-        old = v[i]
-        moved[i] += e * old
-        new = old + (keep * old + give * w[i])
-        v[i] = new
-        total += g[i] * new
-    return total
-
-
-@compiled(fastmath=_REASSOCIATE)
-def _late_column_pass(v, w, g, moved, keep, give):
-    """v += keep v + give (w + moved), the discriminator after its step; returns g.v"""
-    total = v.dtype.type(0)
-    for i in range(len(v)):
-        old = v[i]
-        new = old + (keep * old + give * (w[i] + moved[i]))
-        v[i] = new
-        total += g[i] * new
-    return total
-
-
-@compiled(fastmath=_REASSOCIATE)
-def _discriminator_pass(w, g, moved, scale):
-    """w += moved + scale (w + moved); returns g.w and g.g"""
-    along, size = w.dtype.type(0), w.dtype.type(0)
-    for i in range(len(w)):
-        increment = moved[i] + scale * (w[i] + moved[i])
-        new = w[i] + increment
-        w[i] = new
-        along += g[i] * new
-        size += g[i] * g[i]
-    return along, size
+    return apply
 
 
 @compiled
@@ -128,12 +117,15 @@ def measure(weights, features, columns, x):
 
 
 @functools.cache
-def sgd_kernel(features: int, columns: int, hard: bool, link: Any, latent: str, alternating: bool) -> Any:
+def sgd_kernel(
+    features: int, columns: int, hard: bool, link: Any, latent: str, alternating: bool, double: bool = False
+) -> Any:
     """Compiled `kernel(weights, parameters, key, atoms, first, last, stops, out, kept)` for one run.
 
     `weights` `[features + columns + 1, dimension]`, rows U, V, w, is updated in place from step `first`, a multiple of
-    `MEASURE_EVERY`, to `last`; `parameters` `[rows, 1]`; `key` `[2]`. Whenever the step number reaches the next entry
-    of `stops`, the packed overlaps go to `out[number of the stop]`, and V and w to `kept` unless that is empty.
+    `MEASURE_EVERY`, to `last`; it is float32, or float64 with `double`. `parameters` is `[rows, 1]`, `key` `[2]`.
+    Whenever the step number reaches the next entry of `stops`, the packed overlaps go to `out[number of the stop]`,
+    and V and w to `kept` unless that is empty.
     """
     at = Layout(features, columns)
     at_q, at_r, at_s, at_z, size = at.q, at.r, at.S, at.z, at.size
@@ -141,6 +133,8 @@ def sgd_kernel(features: int, columns: int, hard: bool, link: Any, latent: str, 
     real_link, fake_link = compiled_pair(link)
     draws = Draws(features, columns, extra=0)
     sample = latent_sampler(features, columns, latent, draws)
+    products, stack = features + columns + 2, stack_doubles if double else stack_floats
+    apply = _pass_kernel(features, columns, alternating, stack)
     advance = step_kernel(features, columns, hard, fake_link, alternating)
     s_at, blocks = draws.scalars, draws.blocks
     noise_rows, noise_count, word_count = 4 * blocks, 4 * blocks * _TILE, 6 * _TILE
@@ -160,15 +154,18 @@ def sgd_kernel(features: int, columns: int, hard: bool, link: Any, latent: str, 
         c2 = carray(stack_doubles(columns), (columns,))
         keep = carray(stack_doubles(columns), (columns,))
         give = carray(stack_doubles(columns), (columns,))
-        gu = carray(stack_doubles(features), (features,))
-        gv = carray(stack_doubles(columns), (columns,))
+        along = carray(stack_doubles(products), (products,))
+        fc = carray(stack(features), (features,))
+        fe = carray(stack(columns), (columns,))
+        fkeep = carray(stack(columns), (columns,))
+        fgive = carray(stack(columns), (columns,))
         noise_u = carray(stack_doubles(features), (features,))
         noise_v = carray(stack_doubles(columns), (columns,))
         work = carray(stack_doubles(squares), (columns, columns))
         new_q = carray(stack_doubles(features), (features,))
         new_r = carray(stack_doubles(columns), (columns,))
-        g = np.zeros((n + 63) // 64 * 64, np.float32)
-        moved = np.empty(min(_BLOCK, n), weights.dtype)
+        g = np.zeros(n, np.float32)
+        fresh = np.empty(_BLOCK, np.float32)
         data_noise, generator_noise = parameters[DATA_NOISE, 0], parameters[GENERATOR_NOISE, 0]
         root_data, root_fake = math.sqrt(data_noise), math.sqrt(generator_noise)
         bias = parameters[LINK_BIAS, 0]
@@ -177,46 +174,25 @@ def sgd_kernel(features: int, columns: int, hard: bool, link: Any, latent: str, 
             words[K0, u] = key[0]
             words[K1, u] = key[1]
 
-        # The step to apply: w' = (1 + scale)(w + a w + d g + sum b U + sum e V), V'_j = (1 + keep_j) V_j + give_j w.
+        # No step to apply yet.
         a, d, scale = 0.0, 0.0, 0.0
         for i in range(features):
-            c[i] = 0.0
+            fc[i] = one(0.0)
         for j in range(columns):
-            c1[j] = 0.0
-            keep[j] = 0.0
-            give[j] = 0.0
+            fe[j] = one(0.0)
+            fkeep[j] = one(0.0)
+            fgive[j] = one(0.0)
         z = 1.0
         x = np.empty(size)
         recorded, keep_rows = 0, len(kept) > 0
         drawn = -1
         for step in range(first, last + 1):
-            for j in range(columns):
-                gv[j] = 0.0
-            for i in range(features):
-                gu[i] = 0.0
-            gw, gg = 0.0, 0.0
+            for k in range(products):
+                along[k] = 0.0
             for start in range(0, n, _BLOCK):
                 stop = min(n, start + _BLOCK)
-                length = stop - start
-                block, block_w, block_g = moved[:length], weights[last_row, start:stop], g[start:stop]
-                _start_pass(block_w, block_g, block, one(a), one(d))
-                padded = (stop + 63) // 64 * 64
-                fill_normals(g[start:padded], start // 64, VECTOR_NOISE, step, key[0], key[1])
-                for i in range(features):
-                    gu[i] += _feature_pass(weights[i, start:stop], block_g, block, one(c[i]))
-                for j in range(columns):
-                    v = weights[features + j, start:stop]
-                    if alternating:
-                        _feature_pass(v, block_g, block, one(c1[j]))
-                    else:
-                        gv[j] += _column_pass(v, block_w, block_g, block, one(c1[j]), one(keep[j]), one(give[j]))
-                if alternating:
-                    for j in range(columns):
-                        v = weights[features + j, start:stop]
-                        gv[j] += _late_column_pass(v, block_w, block_g, block, one(keep[j]), one(give[j]))
-                along, length2 = _discriminator_pass(block_w, block_g, block, one(scale))
-                gw += along
-                gg += length2
+                fill_normals(fresh[: (stop - start + 63) // 64 * 64], start // 64, VECTOR_NOISE, step, key[0], key[1])
+                apply(weights, g, fresh, start, stop, fc, fe, fkeep, fgive, one(a), one(d), one(scale), along)
 
             # The weights are those after `step` steps.
             if recorded < len(stops) and stops[recorded] == step:
@@ -264,11 +240,12 @@ def sgd_kernel(features: int, columns: int, hard: bool, link: Any, latent: str, 
             rho = math.sqrt(rho2)
             scalar = norm * (root_data * phi * s1 - root_fake * phi1 * s2)
             # Noise of the step: its given part along w, plus rho g with its own part along w taken out.
+            gw, gg = along[last_row], along[last_row + 1]
             fixed = (scalar - rho * gw) / z
             for i in range(features):
-                noise_u[i] = fixed * q[i] + rho * gu[i]
+                noise_u[i] = fixed * q[i] + rho * along[i]
             for j in range(columns):
-                noise_v[j] = fixed * r[j] + rho * gv[j]
+                noise_v[j] = fixed * r[j] + rho * along[features + j]
             noise_size = scalar * scalar / z + rho2 * (gg - gw * gw / z)
             z, shrink, factor = advance(
                 P, q, r, S, z, c, c1, c2, noise_u, noise_v, scalar, noise_size, phi, phi1, s3, root_fake, bias,
@@ -278,9 +255,10 @@ def sgd_kernel(features: int, columns: int, hard: bool, link: Any, latent: str, 
             d = rate * rho
             scale = factor - 1.0
             for i in range(features):
-                c[i] *= rate * phi
+                fc[i] = one(rate * phi * c[i])
             for j in range(columns):
-                c1[j] *= -rate * phi1
-                keep[j] -= 1.0
+                fe[j] = one(-rate * phi1 * c1[j])
+                fkeep[j] = one(keep[j] - 1.0)
+                fgive[j] = one(give[j])
 
     return compiled(kernel, cache=isinstance(link, str))
