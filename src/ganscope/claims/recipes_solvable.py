@@ -21,7 +21,7 @@ import xarray as xr
 from ganscope.core.errors import NotApplicable
 from ganscope.core.grids import linspace, logspace
 from ganscope.core.results import compare
-from ganscope.core.simulate import simulate, simulate_many
+from ganscope.core.simulate import classify, simulate, simulate_many
 from ganscope.games.solvable import phases
 from ganscope.games.solvable.data import component_scores
 from ganscope.games.solvable.fluctuations import fluctuations
@@ -52,12 +52,15 @@ def regimes(
     """F1: success, oscillation and mode collapse by the background noise alone.
 
     Returns:
-        `limit`, `chain` and `sgd` (one run per noise), with dimension `cell`, and `fluctuations` with `covariance`.
+        `limit` (with its verdict, `detail`) and `chain`, runs with dimension `cell`, and `fluctuations`, the limit of
+        n Cov as `covariance` `(cell, time, component, other_component)`.
     """
     game = SolvableGAN()
     over = {"data_noise": np.asarray(noises)}
+    limit = simulate_many(game, over, "ode", horizon=horizon)
+    details = [classify(limit.isel(cell=k)).detail for k in range(len(noises))]
     return {
-        "limit": simulate_many(game, over, "ode", horizon=horizon),
+        "limit": limit.assign(detail=("cell", details)),
         "chain": simulate_many(game, over, "chain", horizon=horizon, dimension=dimension, replicas=replicas, seed=seed),
         "fluctuations": xr.concat(
             [fluctuations(game.replace(data_noise=noise), horizon=horizon) for noise in noises],
@@ -197,8 +200,8 @@ def silent_spectrum(num: int = 401) -> Data:
     """F4: eigenvalues of the silent states along P = p I, for features of variance 5 and 3 at noise 2.
 
     Returns:
-        `theory`: `eigenvalue` `(overlap, feature, pair)` in closed form; `matrix`: the same from the matrix of the whole
-        linearisation at fewer overlaps, `(overlap, eigenvalue)`.
+        `theory`: `eigenvalue` `(overlap, feature, pair)` in closed form; `matrix`: those of the whole linearisation,
+        as a matrix, at fewer overlaps, `value` `(overlap, eigenvalue)`.
     """
     game = SolvableGAN()
     about = silence(game)
@@ -357,8 +360,9 @@ def digits(
 
     Returns:
         `digits` (SGD that draws digits) and `chain` (the exact chain with Gaussian latents of the same variances):
-        `recovery` and `loudness`, the rms of q_i over the last quarter times sqrt(64), `(data_noise, replica, feature)`.
-        Attributes `visible` and `silent`: the noises at which each feature meets its lower and upper threshold.
+        means over the last quarter, `recovery` and `loudness`, the rms of q_i times sqrt(64), both
+        `(cell, replica, feature)`. Attributes `visible` and `silent`: the noises at which each feature meets its lower
+        and its upper threshold. `theory`: `critical_overlap` and `slow_overlap` over noises between the two.
     """
     scores = digits_scores()
     real = SolvableGAN(feature_variance=None, latent=scores, initial="random")
@@ -386,7 +390,20 @@ def digits(
         "visible": np.sqrt(strengths / phases.lower_threshold(unit)).tolist(),
         "silent": np.sqrt(strengths / phases.upper_threshold(unit)).tolist(),
     }
-    return {"digits": late(real, "sgd").assign_attrs(attrs), "chain": late(gaussian, "chain").assign_attrs(attrs)}
+    return {
+        "digits": late(real, "sgd").assign_attrs(attrs),
+        "chain": late(gaussian, "chain").assign_attrs(attrs),
+        "theory": _silent_ends(strengths, np.array(attrs["silent"]), np.array(attrs["visible"]), gaussian),
+    }
+
+
+def _silent_ends(strengths: Array, low: Array, high: Array, game: SolvableGAN, num: int = 200) -> xr.Dataset:
+    """Overlaps between which silent ends lie, by noise from `low` to `high` of each feature."""
+    noise = np.linspace(low, high, num)
+    about = quadratic_silence(noise, noise, game.discriminator_lr, game.generator_lr)
+    overlaps = {name: getattr(phases, name)(strengths, about) for name in ("critical_overlap", "slow_overlap")}
+    named = {name: (("level", "feature"), values) for name, values in overlaps.items()}
+    return xr.Dataset(named, {"data_noise": (("level", "feature"), noise)})
 
 
 def end_points(

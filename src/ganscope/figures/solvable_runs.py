@@ -200,11 +200,12 @@ def parameters(game: SolvableGAN) -> str:
         if name == "link_bias":
             unsaid = game.link != "logistic"
         if name in _ALWAYS_STATED or not unsaid:
-            texts.append(f"{name} = {_value_text(value)}")
+            texts.append(f"{name} = {value_text(value)}")
     return ", ".join(texts)
 
 
-def _value_text(value: Any) -> str:
+def value_text(value: Any) -> str:
+    """A parameter as a caption shows it."""
     if isinstance(value, tuple):
         if any(callable(v) for v in value):
             return "own functions"

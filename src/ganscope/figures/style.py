@@ -1,7 +1,7 @@
 """How every picture looks: colours, marks, lettering, and how a figure becomes a file.
 
-A feature has the same colour in every figure, a level of description the same mark. Theory is drawn as lines, simulation
-as points with error bars. The colours are Okabe and Ito's, which people with colour-blindness can tell apart.
+A feature has the same colour in every figure, a level of description the same mark. Theory is drawn as lines,
+simulation as points with error bars. The colours are Okabe and Ito's, which people with colour-blindness can tell apart.
 
 References:
     Okabe, Ito. Color universal design. 2008.
@@ -213,9 +213,9 @@ def _mark_end(axes: Axes, x: Array, y: Array, colour: str) -> None:
         axes.plot(x[last], y[last], color=colour, marker="X", markersize=8, markeredgecolor="white", zorder=5)
 
 
-def band(axes: Axes, x: Array, centre: Array, half_width: Array, colour: str, **options: Any) -> None:
-    """Predicted scatter around a line."""
-    axes.fill_between(x, centre - half_width, centre + half_width, color=colour, alpha=0.18, linewidth=0, **options)
+def band(axes: Axes, x: Array, low: Array, high: Array, colour: str) -> None:
+    """A range that theory gives."""
+    axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0, zorder=1)
 
 
 def number(value: float) -> str:

@@ -82,17 +82,15 @@ def run_sgd(game: "SolvableGAN", request: Request) -> tuple[Array, dict[str, Arr
     out = np.empty((jobs, len(stops), game.layout.size))
     keep_rows = bool(request.options["keep_rows"])
     kept = np.empty((jobs, len(stops) if keep_rows else 0, columns + 1, dimension), dtype)
-    real = np.empty((jobs if keep_rows else 0, game.features, dimension))
-    starts.weights(game, dimension, request.seed, int(streams.flat[0]), frame)  # refuses before any work
+    real = np.empty((jobs if keep_rows else 0, game.features, dimension), dtype)
+    starts.check(game, dimension, frame)
     atoms = _atoms(game)
 
     def run(job: int) -> Task:
         def work(tick: Callable[[float], None]) -> None:
-            exact = starts.weights(game, dimension, request.seed, int(streams.flat[job]), frame)
+            rows = starts.weights(game, dimension, request.seed, int(streams.flat[job]), frame, dtype)
             if keep_rows:
-                real[job] = exact[: game.features]
-            rows = exact.astype(dtype)
-            del exact
+                real[job] = rows[: game.features]
             arguments = (np.ascontiguousarray(parameters[:, job : job + 1]), job_keys[job], atoms)
             recorded = 0
             length = max(sgd.MEASURE_EVERY, _SGD_WORK // dimension // sgd.MEASURE_EVERY * sgd.MEASURE_EVERY)

@@ -131,7 +131,7 @@ def run_sde(game: "SolvableGAN", request: Request) -> tuple[Array, dict[str, Arr
     kept = np.empty((*lead, len(times) if keep_rows else 0, count, columns + 1))
     real = np.empty((*lead, count, features))
     beginning, streams, seed = game.start.vector(), request.streams, request.seed
-    starts.weights(game, count, seed, int(streams[0, 0]), frame)  # refuses before any work
+    starts.check(game, count, frame)
 
     def run(cell: int) -> Task:
         def work(tick: Callable[[float], None]) -> None:

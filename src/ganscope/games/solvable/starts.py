@@ -1,6 +1,6 @@
 """Starts of finite size: macroscopic states and weights `[U V w]` that realise them."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -47,56 +47,80 @@ def _unit_diagonal(gram: Array) -> Array:
     return result
 
 
-def weights(game: "SolvableGAN", dimension: int, seed: int, stream: int, frame: str) -> Array:
-    """Weights as rows U, V, w, shape `[features + columns + 1, dimension]`, with the start's exact overlaps.
+def check(game: "SolvableGAN", dimension: int, frame: str) -> None:
+    """Refuse a dimension that cannot hold the start, before any work.
 
     Raises:
-        ParameterError: If the dimension cannot hold the start.
+        ParameterError: If there is no room for the start's vectors, or the frame does not fit.
     """
-    features, columns = game.features, game.columns
-    if dimension < features:
-        raise _too_small(game, dimension)
-    rows = np.empty((features + columns + 1, dimension))
-    if frame == "signs":
-        if dimension % 2**features:
-            raise ParameterError("frame", frame, f"a dimension that is a multiple of {2**features}, not {dimension}")
-        for i in range(features):
-            rows[i] = np.where((np.arange(dimension) >> i) & 1, -1.0, 1.0) / np.sqrt(dimension)
-    else:
-        for i in range(features):
-            rows[i] = _normals(dimension, seed, stream, i)
-        rows[:features] = _orthonormal(rows[:features])
-    U = rows[:features]
-    fresh = np.stack([_normals(dimension, seed, stream, features + j) for j in range(columns + 1)])
+    features, count = game.features, game.features + game.columns + 1
+    needed = features if game.initial == "random" else _root(game.start.gram, features).shape[1]
+    if dimension < needed:
+        expected = f"an integer >= {count}, the number of features and columns plus one"
+        raise ParameterError("dimension", dimension, expected)
+    if frame == "signs" and dimension % 2**features:
+        raise ParameterError("frame", frame, f"a dimension that is a multiple of {2**features}, not {dimension}")
+
+
+def weights(
+    game: "SolvableGAN", dimension: int, seed: int, stream: int, frame: str, dtype: type = np.float64
+) -> npt.NDArray[Any]:
+    """Weights as rows U, V, w, shape `[features + columns + 1, dimension]`, with the start's exact overlaps.
+
+    Random rows, made orthonormal, are mixed by a root of the start's Gram matrix; all in place, block by block. The
+    dimension has passed `check`.
+    """
+    features, count = game.features, game.features + game.columns + 1
+    rows = np.empty((count, dimension), dtype)
+    for k in range(count):
+        if frame == "signs" and k < features:
+            rows[k] = np.where((np.arange(dimension) >> k) & 1, -1.0, 1.0) / np.sqrt(dimension)
+        else:
+            rows[k] = normal_float32(dimension, seed, stream, k, FRAME)
     if game.initial == "random":
-        rows[features:] = fresh / np.linalg.norm(fresh, axis=1, keepdims=True)
+        _mix(rows[:features], _orthonormalizer(rows[:features]))
+        _mix(rows[features:], np.diag(1.0 / np.sqrt(np.diag(_gram(rows[features:])))))
         return rows
-    start = game.start
-    along = np.column_stack([start.P, start.q])  # overlaps of V, w with U
-    rest = start.gram[features:, features:] - along.T @ along
-    values, vectors = np.linalg.eigh(rest)
+    target = _root(game.start.gram, features)
+    needed = target.shape[1]
+    used = rows[:needed]
+    _mix(used, _orthonormalizer(used))
+    mixed = target @ _orthonormalizer(used)
+    # Rows of the target beyond `needed` are combinations of the first ones: their own random content is not used.
+    rows[needed:] = 0.0
+    _mix(rows, np.pad(mixed, ((0, 0), (0, count - needed))))
+    return rows
+
+
+def _root(gram: Array, features: int) -> Array:
+    """R with R R' = gram, identity on the features, shape `[count, rank]`."""
+    along = gram[features:, :features]
+    values, vectors = np.linalg.eigh(gram[features:, features:] - along @ along.T)
     kept = values > 1e-13 * max(1.0, values[-1])
-    if dimension < features + int(kept.sum()):
-        raise _too_small(game, dimension)
-    free = fresh[: int(kept.sum())]
-    for _ in range(2):
-        free = free - (free @ U.T) @ U
-    frame_rows = _orthonormal(free) if len(free) else free
-    rows[features:] = along.T @ U + (vectors[:, kept] * np.sqrt(values[kept])) @ frame_rows
-    return rows
+    rest = vectors[:, kept] * np.sqrt(values[kept])
+    return np.block([[np.eye(features), np.zeros((features, rest.shape[1]))], [along, rest]])
 
 
-def _too_small(game: "SolvableGAN", dimension: int) -> ParameterError:
-    least = game.features + game.columns + 1
-    return ParameterError("dimension", dimension, f"an integer >= {least}, the number of features and columns plus one")
+_COORDINATES = 65_536
 
 
-def _normals(dimension: int, seed: int, stream: int, row: int) -> Array:
-    return normal_float32(dimension, seed, stream, row, FRAME).astype(np.float64)
+def _gram(rows: npt.NDArray[Any]) -> Array:
+    """Inner products of the rows in float64, without a float64 copy of them."""
+    total = np.zeros((len(rows), len(rows)))
+    for start in range(0, rows.shape[1], _COORDINATES):
+        block = rows[:, start : start + _COORDINATES].astype(np.float64)
+        total += block @ block.T
+    return total
 
 
-def _orthonormal(rows: Array) -> Array:
-    """Rows made orthonormal by Cholesky of their Gram matrix, twice."""
-    for _ in range(2):
-        rows = np.linalg.solve(np.linalg.cholesky(rows @ rows.T), rows)
-    return rows
+def _orthonormalizer(rows: npt.NDArray[Any]) -> Array:
+    """The lower triangular matrix that makes the rows orthonormal."""
+    result: Array = np.linalg.inv(np.linalg.cholesky(_gram(rows)))
+    return result
+
+
+def _mix(rows: npt.NDArray[Any], matrix: Array) -> None:
+    """rows <- matrix @ rows, in place."""
+    for start in range(0, rows.shape[1], _COORDINATES):
+        block = rows[:, start : start + _COORDINATES]
+        block[:] = matrix @ block.astype(np.float64)
