@@ -180,7 +180,7 @@ def _with_arrays(value: Any, folder: Path) -> Any:
     return value
 
 
-def _read_array(path: Path) -> np.ndarray[Any, Any]:
+def _read_array(path: Path) -> list[Any]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # an empty file, which is refused below
@@ -191,7 +191,8 @@ def _read_array(path: Path) -> np.ndarray[Any, Any]:
         raise StoreError(f"array file {path} cannot be read: {error}") from None
     if array.dtype.kind not in "fiu" or array.size == 0:
         raise StoreError(f"array file {path} holds no numbers (shape {array.shape}, {array.dtype})")
-    return np.asarray(array)
+    numbers: list[Any] = np.atleast_1d(array).tolist()
+    return numbers
 
 
 def _levels(game: Game, simulate: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

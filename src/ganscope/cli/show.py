@@ -42,6 +42,8 @@ def _show(name: str, paths: list[Path], picture: Path) -> None:
             raise StoreError(f"{paths[0].parent} holds runs of different games: {first} and {level}; show one of them")
     prediction = predict(game)
     verdicts = {level: classify(run) for level, run in runs.items()}
+    title = f"{name}: " if name else ""
+    plot(list(runs.values()), picture, title=f"{title}predicted {outcome_line(prediction)}")
     say(heading(name, game))
     say()
     say(table(HEADER, verdict_rows(runs, verdicts, []), left=3))
@@ -50,8 +52,6 @@ def _show(name: str, paths: list[Path], picture: Path) -> None:
     for level, run in runs.items():
         say(wrapped(f"{level}: {_sizes(run)}", "  "))
     say(f"prediction: {outcome_line(prediction)}")
-    title = f"{name}: " if name else ""
-    plot(list(runs.values()), picture, title=f"{title}predicted {outcome_line(prediction)}")
     say(f"drawn in {picture}")
     say()
 

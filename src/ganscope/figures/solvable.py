@@ -35,10 +35,8 @@ Array = npt.NDArray[np.float64]
 Data = Mapping[str, xr.Dataset]
 
 # Linear noise is drawn while it predicts a standard deviation below this; it does not hold beyond.
-_SMALL_DEVIATION = 0.15
+_SMALL_DEVIATION = 0.1
 _TITLES = {"success/silent": "success", "mode_collapse": "mode collapse", "no_learning": "nothing learned"}
-# Shades from dark to light for a sequence of one parameter.
-_SHADES = ("#08306B", "#2171B5", "#6BAED6", "#A6A6A6")
 
 
 def regimes(data: Data) -> Figure:
@@ -51,13 +49,15 @@ def regimes(data: Data) -> Figure:
     deviation = np.sqrt(np.abs(np.diagonal(fluctuations.covariance.values, axis1=-2, axis2=-1)) / dimension)
     names = [str(name) for name in fluctuations.component.values]
     for k in range(count):
-        shown = traces(limit.isel(cell=k), None)
+        shown, simulated = traces(limit.isel(cell=k), None), traces(chain.isel(cell=k), "o")
+        valid = _before_breakdown(deviation[k])
         for i in range(game.features):
             overlap, signal = (deviation[k, :, names.index(name)] for name in (f"P_{i + 1}{i + 1}", f"q_{i + 1}"))
-            times, colour = fluctuations.time.values, style.feature_colour(i)
-            _noise_band(axes[0, k], times, shown.overlaps[0, :, i, i], overlap, colour)
-            _noise_band(axes[1, k], times, shown.activity[0, :, i], signal, colour)
-        for trace in (traces(chain.isel(cell=k), "o"), shown):
+            times, colour = fluctuations.time.values[valid], style.feature_colour(i)
+            _noise_band(axes[0, k], times, shown.overlaps[0, valid, i, i], overlap[valid], colour)
+            _noise_band(axes[1, k], times, shown.activity[0, valid, i], signal[valid], colour)
+            axes[1, k].plot(simulated.times, simulated.activity[0, :, i], color=colour, linewidth=0.6, alpha=0.55)
+        for trace in (simulated, shown):
             overlap_panel(axes[0, k], trace)
             activity_panel(axes[1, k], trace)
         detail = str(limit.detail.values[k])
@@ -74,20 +74,23 @@ def regimes(data: Data) -> Figure:
         Patch(color=style.FAINT, alpha=0.3, linewidth=0, label=r"$\pm$ 2 sd, linear noise"),
     ]
     caption = (
-        f"{_stated(game, 'feature_variance', 'discriminator_lr', 'generator_lr')}, start P = 0.1 I, q = 0.1; points: mean "
-        f"and standard deviation of {replicas} replicas, filled for a feature's own column; linear noise is shown while "
-        f"it predicts a deviation below {_SMALL_DEVIATION}"
+        f"{_stated(game, 'feature_variance', 'discriminator_lr', 'generator_lr')}, start P = 0.1 I, q = 0.1; points: "
+        f"mean and standard deviation of {replicas} replicas, filled for a feature's own column; thin: one replica; "
+        f"linear noise is shown while every deviation that it predicts is below {_SMALL_DEVIATION}"
     )
     style.finish(figure, "Background noise selects success, oscillation or mode collapse", caption, handles, 7)
     return figure
 
 
+def _before_breakdown(deviation: Array) -> slice:
+    """Records, of deviations `[records, components]`, up to the first at which linear noise is no longer small."""
+    broken = np.flatnonzero((deviation > _SMALL_DEVIATION).any(axis=1))
+    return slice(int(broken[0]) if len(broken) else len(deviation))
+
+
 def _noise_band(axes: Axes, times: Array, centre: Array, deviation: Array, colour: str) -> None:
-    """Two standard deviations around a limit, up to the time at which linear noise breaks down."""
-    broken = np.flatnonzero(deviation > _SMALL_DEVIATION)
-    end = broken[0] if len(broken) else len(times)
-    low, high = np.maximum(centre - 2 * deviation, 0.0)[:end], np.minimum(centre + 2 * deviation, 1.0)[:end]
-    style.band(axes, times[:end], low, high, colour)
+    """Two standard deviations around a limit."""
+    style.band(axes, times, np.maximum(centre - 2 * deviation, 0.0), np.minimum(centre + 2 * deviation, 1.0), colour)
 
 
 def error_against_dimension(data: Data) -> Figure:
@@ -99,11 +102,11 @@ def error_against_dimension(data: Data) -> Figure:
         error, dimensions = data[name].error.values, data[name].dimension.values
         mean = error.mean(axis=1)
         panel.errorbar(
-            dimensions, mean, error.std(axis=1), color=colour, marker=marker, linestyle="", elinewidth=0.8, markersize=5,
-            markerfacecolor=colour if name == "chain" else "white", zorder=3,
+            dimensions, mean, error.std(axis=1), color=colour, marker=marker, linestyle="", elinewidth=0.8,
+            markersize=5, markerfacecolor=colour if name == "chain" else "white", zorder=3,
         )  # fmt: skip
         slope = np.polyfit(np.log(dimensions), np.log(mean), 1)[0] if len(dimensions) > 1 else math.nan
-        handles.append(style.sample_points(f"{name}, slope {slope:.2f}", marker, colour, name == "chain"))
+        handles.append(style.sample_points(f"{name}, slope {_signed(slope)}", marker, colour, name == "chain"))
     chain = data["chain"]
     scale = float(np.exp(np.mean(np.log(chain.error.mean("replica").values * np.sqrt(chain.dimension.values)))))
     grid = np.geomspace(*_padded(np.concatenate([data[name].dimension.values for name in ("chain", "sgd")]), 1.6), 50)
@@ -116,12 +119,17 @@ def error_against_dimension(data: Data) -> Figure:
     game = from_json(chain.attrs["game"])
     assert isinstance(game, SolvableGAN)
     caption = (
-        f"{_stated(game, 'feature_variance', 'data_noise', 'discriminator_lr', 'generator_lr')}, start P = ((0.3, 0.1), "
-        f"(0.05, 0.25)), q = (0.3, 0.2); distance from the limit, largest over times 0, 1, 2, 3, 4; points: mean and "
-        f"standard deviation of {chain.attrs['replicas']} replicas"
+        f"{_stated(game, 'feature_variance', 'data_noise', 'discriminator_lr', 'generator_lr')}, start "
+        f"P = ((0.3, 0.1), (0.05, 0.25)), q = (0.3, 0.2); distance from the limit, largest over times 0, 1, 2, 3, 4; "
+        f"points: mean and standard deviation of {chain.attrs['replicas']} replicas"
     )
     style.finish(figure, "The limit is approached as dimension$^{-1/2}$", caption, handles, 3)
     return figure
+
+
+def _signed(value: float) -> str:
+    """A number to two digits, with a minus sign rather than a hyphen."""
+    return f"{value:.2f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _padded(values: Array, factor: float) -> tuple[float, float]:
@@ -156,11 +164,14 @@ def phase_diagrams(data: Data) -> Figure:
         panel.set_xlim(x[0], x[-1])
         panel.set_ylim(y[0], y[-1])
     style.letter(axes[0])
-    handles: list[Artist] = [Patch(facecolor=style.PHASES[name][0], label=style.PHASES[name][1]) for name in used]
+    edge: dict[str, Any] = dict(edgecolor=style.FAINT, linewidth=0.4)
+    handles: list[Artist] = [
+        Patch(facecolor=style.PHASES[name][0], label=style.PHASES[name][1], **edge) for name in used
+    ]
     handles += [style.sample_line(text, colour, dashes) for colour, dashes, text in _CURVES.values()]
     caption = (
-        f"one feature, discriminator_lr = {speed.attrs['discriminator_lr']:g}, start P = q = 0.1; areas: verdict on runs "
-        f"of the limit until generator_lr * time = 16; lines: theory"
+        f"one feature, discriminator_lr = {speed.attrs['discriminator_lr']:g}, start P = q = 0.1; areas: verdict on "
+        f"runs of the limit until generator_lr * feature_variance * time = {speed.attrs['duration']:g}; lines: theory"
     )
     style.finish(figure, "Phases of one feature", caption, handles, 3)
     return figure
@@ -204,16 +215,11 @@ def silent_spectrum(data: Data) -> Figure:
         panel.set_xlabel("overlap  p  [cosine]")
         panel.set_ylabel(f"{name} part of the eigenvalues  [1 / time]")
         panel.set_title(f"{name} part")
-    left = axes[0, 0]
-    low = values[..., :].real.min()
     for i, plateau in enumerate(values[-1, :, 0].real):
         critical = float(theory.critical_overlap.values[i])
-        text = f"feature {i + 1}: stable from $p_c$ = {critical:.6f},\nplateau {plateau:.2f}"
-        left.annotate(
-            text, (critical, 0.0), (0.03, 0.13 - 0.12 * i), xycoords="data", textcoords="axes fraction", fontsize=7.5,
-            color=style.feature_colour(i), va="bottom",
-        )  # fmt: skip
-    left.set_ylim(low * 1.45, None)
+        text = f"feature {i + 1}: $p_c$ = {critical:.6f},\nreal part beyond: {_signed(plateau)}"
+        place: dict[str, Any] = dict(transform=axes[0, 1].transAxes, fontsize=8, va="bottom")
+        axes[0, 1].text(0.05, 0.22 - 0.17 * i, text, color=style.feature_colour(i), **place)
     style.letter(axes[0])
     handles = [
         *(style.sample_line(f"feature {i + 1}, closed form", style.feature_colour(i)) for i in range(values.shape[1])),
@@ -253,10 +259,10 @@ def weight_law(data: Data) -> Figure:
     panel.set_xlabel(r"weight  $\sqrt{n}\,w_i$  [1]")
     panel.set_ylabel("density  [1]")
     caption = (
-        f"{_said(weights)}; q = {known['q']:.5f} from the limit at time {known['time']:g}; points: one run of sgd, dimension "
-        f"{known['dimension']}, with the square root of the counts"
+        f"{_said(weights)}; q = {known['q']:.5f} from the limit at time {known['time']:g}; points: one run of sgd, "
+        f"dimension {known['dimension']}, error bars from the square root of the counts"
     )
-    style.finish(figure, "Single weights stay random: their law", caption, handles, 2)
+    style.finish(figure, "Single weights stay random and follow their law", caption, handles, 2)
     return figure
 
 
@@ -306,7 +312,7 @@ def small_rates(data: Data) -> Figure:
     factors = limit.factor.values
     figure, axes = style.panels(len(factors), 2, size=(4.4, 1.35), sharex=True, sharey="col")
     for row, factor in enumerate(factors):
-        name = f"{factor:g}" if factor else "0 (limit)"
+        name = f"{factor:g}" if factor else "0 (vanishing rates)"
         for panel, variable in zip(axes[row], ("P", "activity"), strict=True):
             for i in range(limit.sizes["feature"]):
                 colour = style.feature_colour(i)
@@ -321,22 +327,26 @@ def small_rates(data: Data) -> Figure:
             panel.set_ylim(-0.04, 1.04)
             panel.set_yticks([0, 0.5, 1])
             panel.margins(x=0.01)
-        axes[row, 0].set_title(f"rates x {name}", fontsize=8.5, loc="left")
+        axes[row, 0].set_title(f"rates \N{MULTIPLICATION SIGN} {name}", fontsize=8.5, loc="left")
     for column, label in enumerate((r"$|P_{ii}|$  [cosine]", r"$|q_i|$  [cosine]")):
         for row in range(len(factors)):
             axes[row, column].set_ylabel(label)
-        axes[-1, column].set_xlabel("time x factor  [iterations / dimension]")
+        axes[-1, column].set_xlabel("time \N{MULTIPLICATION SIGN} factor  [iterations / dimension]")
     handles = [
         *(style.sample_line(f"feature {i + 1}", style.feature_colour(i)) for i in range(limit.sizes["feature"])),
         style.sample_line("limit (ode)", style.FAINT),
         style.sample_points(f"chain, dimension {chain.attrs['dimension']}", "o", style.FAINT),
     ]
     caption = (
-        f"{_said(limit)}, both rates times the factor; points: mean and standard deviation of {chain.attrs['replicas']} "
-        f"replicas"
+        f"{_said(limit)}, both rates times the factor; points: mean and standard deviation of "
+        f"{chain.attrs['replicas']} replicas"
     )
     style.finish(figure, "With vanishing rates the noise has no say, and the game oscillates", caption, handles, 4)
     return figure
+
+
+# Dashes of the noises at which a feature meets its thresholds.
+_UPPER, _LOWER = (0, (6, 1.5, 1.2, 1.5)), (0, (1.5, 1.5))
 
 
 def digits(data: Data) -> Figure:
@@ -355,7 +365,7 @@ def digits(data: Data) -> Figure:
                     marker=marker, linestyle="", markersize=4.5, markerfacecolor=colour if filled else "white",
                     elinewidth=0.8, markeredgewidth=0.9,
                 )  # fmt: skip
-            for edge, dashes in ((real.attrs["silent"][i], "-"), (real.attrs["visible"][i], (0, (1.5, 1.5)))):
+            for edge, dashes in ((real.attrs["silent"][i], _UPPER), (real.attrs["visible"][i], _LOWER)):
                 panel.axvline(edge, color=colour, linestyle=dashes, linewidth=0.9, zorder=1)
             if name == "recovery":
                 level = theory.isel(feature=i)
@@ -375,13 +385,14 @@ def digits(data: Data) -> Figure:
         style.sample_points("chain, Gaussian latents", "o", style.FAINT, False),
         style.sample_line("slow overlap", style.FAINT),
         style.sample_line("critical overlap", style.FAINT, style.column_dashes(1)),
-        style.sample_line("noise of the upper threshold", style.FAINT),
-        style.sample_line("noise of the lower threshold", style.FAINT, (0, (1.5, 1.5))),
+        style.sample_line("strength = upper threshold", style.FAINT, _UPPER),
+        style.sample_line("strength = lower threshold", style.FAINT, _LOWER),
     ]
     known = real.attrs
     caption = (
-        f"two leading principal components of 1797 digits in {known['dimension']} dimensions, {_said(real, 'data_noise')}; "
-        f"random starts; points: mean and standard deviation of {known['replicas']} replicas, set apart sideways"
+        f"two leading principal components of 1797 digits in {known['dimension']} dimensions, "
+        f"{_said(real, 'data_noise')}, random starts; points: mean and standard deviation of {known['replicas']} "
+        f"replicas, set apart sideways; lines: theory of infinite dimension"
     )
     style.finish(figure, "Handwritten digits behave as the Gaussian model says", caption, handles, 4)
     return figure
@@ -418,7 +429,7 @@ def end_points(data: Data) -> Figure:
         f"{chain.attrs['replicas']} replicas at generator_lr * time = 10, which noise of order dimension$^{{-1/2}}$ "
         f"carries beyond the limit's end"
     )
-    style.finish(figure, "A run stops where its silent state turns stable", caption, handles, 2)
+    style.finish(figure, "Runs end between the critical overlap and the slow generator's", caption, handles, 2)
     return figure
 
 

@@ -114,7 +114,8 @@ def activity_panel(axes: Axes, shown: Traces) -> None:
 
 def cosine_axis(axes: Axes) -> None:
     """Both players' overlaps on the same scale, against time."""
-    axes.set_ylim(-0.03, 1.03)
+    axes.set_ylim(-0.04, 1.04)
+    axes.set_yticks(np.linspace(0.0, 1.0, 6))
     axes.set_xlabel(style.TIME)
     axes.margins(x=0.02)
 

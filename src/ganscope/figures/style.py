@@ -1,7 +1,8 @@
 """How every picture looks: colours, marks, lettering, and how a figure becomes a file.
 
 A feature has the same colour in every figure, a level of description the same mark. Theory is drawn as lines,
-simulation as points with error bars. The colours are Okabe and Ito's, which people with colour-blindness can tell apart.
+simulation as points with error bars. The colours of features are Okabe and Ito's, which
+people with colour-blindness can tell apart.
 
 References:
     Okabe, Ito. Color universal design. 2008.
@@ -35,14 +36,14 @@ _FEATURES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "
 _DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.5, 1.2, 1.5)))
 # Levels that draw random numbers are points; each has its own mark.
 _MARKS = {"chain": "o", "sgd": "s", "sde": "^"}
-# Phases are areas: lighter than the lines on them, and different in lightness as well as in hue.
+# Phases are areas: lighter than the lines on them, and apart in lightness as well as in hue.
 PHASES = {
-    "success/silent": ("#9ED8C1", "converged, silent discriminator"),
-    "success/active": ("#3E9C7C", "converged, active discriminator"),
-    "oscillating": ("#F4B183", "oscillating"),
-    "mode_collapse": ("#A5C8E4", "collapsed"),
-    "partial": ("#F3E38A", "partial recovery"),
-    "no_learning": ("#D4D4D4", "nothing learned"),
+    "success/silent": ("#A6CFEA", "converged, silent discriminator"),
+    "success/active": ("#4A90C4", "converged, active discriminator"),
+    "oscillating": ("#F2A35E", "oscillating"),
+    "mode_collapse": ("#CDB2D9", "collapsed"),
+    "partial": ("#F8EDB0", "partial recovery"),
+    "no_learning": ("#CFCFCF", "nothing learned"),
     "diverging": ("#4A4A4A", "diverged"),
     "unknown": ("#FFFFFF", "undecided"),
 }
@@ -201,8 +202,8 @@ def points(
 
 
 def thin(count: int, most: int) -> npt.NDArray[np.int64]:
-    """At most `most` indices, equally spaced, that include the first and the last of `count`."""
-    return np.unique(np.round(np.linspace(0, count - 1, min(count, most))).astype(np.int64))
+    """At most `most` (plus one) of `count` indices, equally spaced, from the first on."""
+    return np.arange(0, count, max(1, math.ceil((count - 1) / most)))
 
 
 def _mark_end(axes: Axes, x: Array, y: Array, colour: str) -> None:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy.sparse.csgraph import connected_components
 
 from ganscope.analysis.spectrum import stability_of
-from ganscope.core.outcome import Outcome, Verdict
+from ganscope.core.outcome import Equilibrium, Outcome, Verdict
 from ganscope.games.solvable import phases
 from ganscope.games.solvable.equilibria import active_states, macro_spectrum
 from ganscope.games.solvable.phase_rule import Array, Flags, outcome_of, phase, phase_margin, relative_distance
@@ -30,7 +30,7 @@ _LARGE_RECOVERY = 0.5
 _LOCK_GRID = 401
 
 
-def decide(game: "SolvableGAN", about: Silence) -> Verdict:
+def decide(game: "SolvableGAN", about: Silence, equilibria: list[Equilibrium]) -> Verdict:
     """The phase with its margin and its reasons, or why the decision rule does not apply."""
     unmet = unmet_preconditions(game, about)
     if unmet:
@@ -38,15 +38,16 @@ def decide(game: "SolvableGAN", about: Silence) -> Verdict:
     strengths = np.array(game.feature_variance)
     lower, upper = float(phases.lower_threshold(about)), float(phases.upper_threshold(about))
     locking = locks(game, upper)
-    name = phase(strengths, lower, upper, locking)
+    copying = any(e.label == "active_collapse" and e.stability == "stable" for e in equilibria)
+    name = phase(strengths, lower, upper, locking, copying)
     outcome, detail = outcome_of(name, game.features)
-    margin = phase_margin(strengths, lower, upper, locking)
+    margin = phase_margin(strengths, lower, upper, locking, copying)
     high = strengths[strengths > upper]
-    if len(high) == 1:
+    if len(high) == 1 and not copying:
         margin = min(margin, lock_margin(game, float(high[0])))
     near = min(margin, *relative_distance(strengths, lower), *relative_distance(strengths, upper)) <= NEAR_CRITICAL
     reasons = [_standing(game, i, lower, upper) for i in range(game.features)]
-    reasons.append(_conclusion(game, about, name, strengths > lower))
+    reasons.append(_conclusion(game, about, name, strengths > lower, copying))
     if near:
         reasons.append(
             f"near critical: a change of feature_variance by {NEAR_CRITICAL:.0%} reaches a threshold; relaxation is "
@@ -68,7 +69,7 @@ def _standing(game: "SolvableGAN", feature: int, lower: float, upper: float) -> 
     )
 
 
-def _conclusion(game: "SolvableGAN", about: Silence, name: str, seen: Flags) -> str:
+def _conclusion(game: "SolvableGAN", about: Silence, name: str, seen: Flags, copying: bool) -> str:
     if name == "no_learning":
         return "nothing is learned: less data_noise or a smaller discriminator_lr would make features visible"
     if name == "oscillating":
@@ -81,10 +82,16 @@ def _conclusion(game: "SolvableGAN", about: Silence, name: str, seen: Flags) -> 
             "active recovery exists and is stable: the discriminator keeps hold of the recovered feature. Near the "
             "edge of its existence an oscillation is stable beside it, and the start decides"
         )
+    if copying:
+        return (
+            "a state in which every generator column copies the strongest feature, and the discriminator keeps hold of "
+            "it, is stable (equilibrium `active_collapse`): runs tend to end there in the long run, but theory does not "
+            "exclude an oscillation"
+        )
     if name == "active_lock":
         return (
             "if the feature above the upper threshold were alone, active recovery of it would be stable: the "
-            "discriminator may stay on it for ever and leave the others unlearned, or oscillate; theory does not tell"
+            "discriminator may stay on it for long and leave the others unlearned, or oscillate; theory does not tell"
         )
     low = np.min(phases.critical_overlap(game.feature_variance, about)[seen])
     high = np.max(phases.slow_overlap(game.feature_variance, about)[seen])

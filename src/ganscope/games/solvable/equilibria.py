@@ -5,7 +5,7 @@ the drift, so that it owes nothing to the closed forms.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +14,7 @@ import scipy.optimize
 
 from ganscope.analysis.linearisation import jacobian
 from ganscope.analysis.spectrum import spectrum_from_values, stability_of
+from ganscope.core.errors import ParameterError
 from ganscope.core.outcome import Equilibrium, Spectrum
 from ganscope.games.solvable import phases
 from ganscope.games.solvable.drift import drift
@@ -31,6 +32,8 @@ _NEUTRAL = 1e-5
 # this, whose Jacobians would take seconds each.
 _STRONGEST = 4
 _LARGEST_STATE = 400
+# What counts as at rest, and as a silent discriminator, for a root of Newton's method.
+_AT_REST, _SILENT = 1e-11, 1e-3
 # Soft active recovery is looked for on so many squared lengths of the column.
 _LENGTHS = 2000
 
@@ -43,15 +46,8 @@ def macro_spectrum(game: "SolvableGAN", state: MacroState) -> Spectrum:
     its tangent space. Silent states form a continuum, with an eigenvalue 0 for each of its directions. Neutral values
     (below 1e-5, what finite differences resolve at a defective eigenvalue) do not count for the label.
     """
-    axes = _independent_numbers(game)
-    base = state.vector()
-    picked = np.argmax(axes != 0, axis=1)
-
-    def rate(y: Array) -> Array:
-        moved: Array = drift(game, base + (y - base[picked]) @ axes)[..., picked]
-        return moved
-
-    values = np.linalg.eigvals(jacobian(rate, base[picked]))
+    rate, _, y = _on_numbers(game, state, _independent_numbers(game))
+    values = np.linalg.eigvals(jacobian(rate, y))
     conserved = game.columns + 1 if game.hard else 0
     return spectrum_from_values(np.append(values, np.zeros(conserved)), neutral=_NEUTRAL)
 
@@ -70,15 +66,33 @@ def _independent_numbers(game: "SolvableGAN") -> Array:
     return np.array(rows)
 
 
+def _on_numbers(
+    game: "SolvableGAN", state: MacroState, axes: Array
+) -> tuple[Callable[[Array], Array], Callable[[Array], Array], Array]:
+    """The drift as a function of the numbers along some axes, how to unfold these into a state, and their values."""
+    base, picked = state.vector(), np.argmax(axes != 0, axis=1)
+
+    def unfold(y: Array) -> Array:
+        unfolded: Array = base + (y - base[picked]) @ axes
+        return unfolded
+
+    def rate(y: Array) -> Array:
+        moved: Array = drift(game, unfold(y))[..., picked]
+        return moved
+
+    return rate, unfold, base[picked]
+
+
 def known_equilibria(game: "SolvableGAN", about: Silence) -> list[Equilibrium]:
-    """The equilibria that closed forms (for soft active recovery: one root) give, with their spectra.
+    """The equilibria that theory knows, with their spectra.
 
     Labels: `silent_uninformed` (P = 0), `silent_perfect` (P = I), `silent_collapsed` (P = 1 for the features above the
     lower threshold, if those are some but not all), `discriminator_wins` (one feature held, nothing generated), and
     for unmodelled features `pinned` (one of them held, everything else generated); with the hard constraint
-    `generator_locks` (a column holds the discriminator); and `active_recovery` (one feature recovered under an active
-    discriminator, the others unlearned). Those that need the quadratic link are left out for others; those with an
-    active discriminator are listed for the strongest four features, and only while the state holds up to 400 numbers.
+    `generator_locks` (a column holds the discriminator); `active_recovery` (one feature recovered under an active
+    discriminator, the others unlearned); and with several columns `active_collapse` (all of them copy the strongest
+    feature, see `copying_state`). Those with an active discriminator are for the quadratic link, are listed for the
+    strongest four features, and only while the state holds up to 400 numbers.
     """
     states = list(_silent(game, about))
     if game.link == "quadratic" and game.layout.size <= _LARGEST_STATE:
@@ -87,6 +101,8 @@ def known_equilibria(game: "SolvableGAN", about: Silence) -> list[Equilibrium]:
         if game.hard:
             states += _locked(game)
         states += _active(game, [i for i in strongest if matched(game, i)][:_STRONGEST])
+        copying = copying_state(game) if game.columns > 1 else None
+        states += [] if copying is None else [("active_collapse", copying)]
     result = []
     for label, state in states:
         spectrum = macro_spectrum(game, state)
@@ -160,6 +176,33 @@ def _active(game: "SolvableGAN", candidates: list[int]) -> list[tuple[str, Macro
             state = MacroState(P * np.outer(unit, column), q * unit, r * column, lengths, z)
             states.append(("active_recovery", state))
     return states
+
+
+def copying_state(game: "SolvableGAN") -> MacroState | None:
+    """All generator columns copy the strongest feature, which the discriminator still holds: q = P_j r_j for each j.
+
+    Without noise and with equal speeds of all columns the perfect copy P_j = q = r_j = S_jk = z = 1 is at rest; Newton's
+    method starts there. None if it does not arrive at such a state. It is there at weak noise, and was found to be
+    where all runs end for which it is stable (see `decision`), so it is the true end of a mode collapse at weak noise.
+    """
+    at, columns, strongest = game.layout, game.columns, int(np.argmax(game.feature_variance))
+    unit = np.eye(game.features)[strongest]
+    perfect = MacroState(np.outer(unit, np.ones(columns)), unit, np.ones(columns), np.ones((columns, columns)))
+    axes = _independent_numbers(game)
+    place = np.argmax(axes != 0, axis=1)
+    other_P = (place < at.q) & (place // columns != strongest)
+    other_q = (place >= at.q) & (place < at.r) & (place - at.q != strongest)
+    rate, unfold, y = _on_numbers(game, perfect, axes[~(other_P | other_q)])
+    with np.errstate(all="ignore"):
+        found = scipy.optimize.root(rate, y, jac=lambda y: jacobian(rate, y), tol=1e-13).x
+        arrived = np.abs(rate(found)).max() < _AT_REST
+    state = MacroState.from_vector(unfold(found), game.features, columns)
+    if not arrived or min(*np.abs(state.r), abs(state.q[strongest])) < _SILENT:
+        return None
+    try:
+        return MacroState(state.P, state.q, state.r, state.S, state.z)
+    except ParameterError:  # a root that no vectors realise
+        return None
 
 
 def active_states(game: "SolvableGAN", variance: float) -> list[tuple[float, float, float, float, float]]:

@@ -3,12 +3,15 @@
 A feature is low when a silent discriminator cannot see it (strength at most the lower threshold), high when no silent
 state can hold it (above the upper threshold), and otherwise in the window.
 
-    all low                              no_learning
-    two or more high                     oscillating: the discriminator cannot stay on two features
-    one high, it locks                   active_lock: it may be recovered under an active discriminator
-    one high, it does not lock           oscillating
-    all in the window                    success
-    some low, the others in the window   mode_collapse: those in the window are kept
+    all low                                   no_learning
+    all in the window                         success
+    some low, the others in the window        mode_collapse: those in the window are kept
+    some high, the columns can copy one       active_lock: the discriminator may stay on one feature
+    one high, and alone it would lock         active_lock
+    otherwise some high                       oscillating: the discriminator cannot stay on two features
+
+A feature locks alone when its active recovery is stable; columns can copy when the state in which all of them generate
+the strongest feature, under an active discriminator, is stable.
 """
 
 import math
@@ -22,14 +25,14 @@ Array = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
 
-def phase(strengths: Array, lower: float, upper: float, locks: Flags) -> str:
-    """The phase of the table above; `locks` says of each feature whether it locks when it alone is high."""
+def phase(strengths: Array, lower: float, upper: float, locks: Flags, copying: bool = False) -> str:
+    """The phase of the table above; `locks` says of each feature whether it locks alone."""
     high = np.flatnonzero(strengths > upper)
     if np.all(strengths <= lower):
         return "no_learning"
     if len(high) == 0:
         return "success" if np.all(strengths > lower) else "mode_collapse"
-    return "active_lock" if len(high) == 1 and locks[high[0]] else "oscillating"
+    return "active_lock" if copying or (len(high) == 1 and locks[high[0]]) else "oscillating"
 
 
 def outcome_of(name: str, features: int) -> tuple[Outcome, str]:
@@ -54,7 +57,7 @@ def relative_distance(strength: npt.ArrayLike, threshold: float) -> Array:
     return result
 
 
-def phase_margin(strengths: Array, lower: float, upper: float, locks: Flags) -> float:
+def phase_margin(strengths: Array, lower: float, upper: float, locks: Flags, copying: bool = False) -> float:
     """Smallest relative change of feature strengths, of all at once, that leads across thresholds into another phase.
 
     Infinite if there is no other phase. The edge of a lock is not a threshold.
@@ -71,13 +74,16 @@ def phase_margin(strengths: Array, lower: float, upper: float, locks: Flags) -> 
 
     costs = [("no_learning", others(become_low)), ("success", others(become_middle))]
     costs += [
-        ("active_lock" if locks[i] else "oscillating", max(float(become_high[i]), others(become_not_high, i)))
+        (
+            "active_lock" if copying or locks[i] else "oscillating",
+            max(float(become_high[i]), others(become_not_high, i)),
+        )
         for i in every
     ]
     if len(strengths) > 1:
-        costs.append(("oscillating", float(np.sort(become_high)[1])))
+        costs.append(("active_lock" if copying else "oscillating", float(np.sort(become_high)[1])))
         pairs = ((i, j) for i in every for j in every if i != j)
         split = (max(become_low[i], become_middle[j], others(become_not_high, i, j)) for i, j in pairs)
         costs.append(("mode_collapse", float(min(split))))
-    current = phase(strengths, lower, upper, locks)
+    current = phase(strengths, lower, upper, locks, copying)
     return min((cost for name, cost in costs if name != current), default=math.inf)

@@ -79,8 +79,8 @@ def predict(
     except NoStationaryLength as error:
         verdict, facts = _without_length(game, error), _Facts(_no_thresholds(game), [], {})
     else:
-        verdict = decide(game, about)
         facts = _Facts(_thresholds(game, about), known_equilibria(game, about), _rates(game, about))
+        verdict = decide(game, about, facts.equilibria)
         if _pinning_variance(game, about) is not None:
             verdict = dataclasses.replace(verdict, reasons=(*verdict.reasons, _PINNED))
     return Prediction(
