@@ -22,10 +22,10 @@ def jacobian(field: Callable[[Array], Array], x: npt.ArrayLike) -> Array:
     with $h$ the power of two nearest to $7 \cdot 10^{-4} \max(1, |x_j|)$. The field is called once, on all the points
     of all the differences together.
 
-    The error of an entry is about $10^{-12}$ of the size of the field near the point, as long as the field varies on a
-    scale of one or longer in each coordinate (of $|x_j|$, where that is larger); it is rounding alone for polynomials
-    up to degree four. A field that varies on a shorter scale $\ell$ adds an error of about $(10^{-3} / \ell)^4$ of its
-    slope. Nothing is known about a field that is not smooth within two steps of the point.
+    An entry is wrong by about $10^{-12}$ of the size of the field near the point, from rounding, and by
+    $(h / \ell)^4 / 30$ of its slope where the field varies on a scale $\ell$; together below $10^{-10}$ for
+    $\ell \ge \max(1, |x_j|)$ or so. Polynomials up to degree four have rounding errors only. Nothing is known about a
+    field that is not smooth within two steps of the point.
 
     Args:
         field: Function from shape `[..., n]` to `[..., m]` that broadcasts over leading axes; usually `m = n`.

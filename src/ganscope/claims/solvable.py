@@ -294,13 +294,15 @@ def small_rates() -> Evidence:
     for factor in factors:
         game = SolvableGAN(discriminator_lr=0.2 * factor, generator_lr=0.04 * factor)
         found[f"rates x {factor:g}"] = classify(simulate(game, "ode", horizon=400 / factor)).detail
-    limits = [simulate(SolvableGAN(data_noise=noise), "ode", small_rate_limit=True) for noise in (2.0, 0.5, 6.0)]
-    found["limit"] = classify(limits[0]).detail
-    difference = max(largest(run.P.values - limits[0].P.values) for run in limits[1:])
+    limit = simulate(SolvableGAN(data_noise=2.0), "ode", small_rate_limit=True)
+    found["limit"] = classify(limit).detail
+    first = limit.time.values[:51]
+    others = [simulate(SolvableGAN(data_noise=x), "ode", save_at=first, small_rate_limit=True) for x in (0.5, 6.0)]
+    difference = max(largest(run.P.values - limit.P.values[:51]) for run in others)
     wanted = dict.fromkeys(found, "oscillating") | {"rates x 1": "success/silent"}
     return (
-        {**wanted, "difference of P in the limit, noise 2, 0.5, 6": 0.0},
-        {**found, "difference of P in the limit, noise 2, 0.5, 6": difference},
+        {**wanted, "difference of P up to 100 in the limit, noise 2, 0.5, 6": 0.0},
+        {**found, "difference of P up to 100 in the limit, noise 2, 0.5, 6": difference},
         {"labels": "exact", "difference": 1e-6},
         found == wanted and difference <= 1e-6,
     )

@@ -15,7 +15,7 @@ from ganscope.core.outcome import Prediction
 from ganscope.core.simulate import predict
 from ganscope.core.store import write_text
 from ganscope.core.version import package_version
-from ganscope.games.solvable.data import FitReport, describe, fit
+from ganscope.games.solvable.data import FitReport, check_samples, describe, fit
 from ganscope.games.solvable.model import SolvableGAN
 
 _DIGITS_FEATURES = 2
@@ -28,6 +28,7 @@ def fit_data(
     features: int | None,
     noise: float,
     scale: float | None,
+    constant_columns: str | None,
     rates: dict[str, Any],
     as_json: bool,
     out: Path | None,
@@ -39,6 +40,7 @@ def fit_data(
         features: How many components become features; None is the noise floor's choice, for `digits` two.
         noise: Variance of noise added to the scaled data.
         scale: Factor on the data; None makes the leading variance 5.
+        constant_columns: `keep` or `refuse` columns that never vary; None refuses them in files.
         rates: `discriminator_lr` and `generator_lr`.
         as_json: Print one JSON object instead of text.
         out: Experiment file to write.
@@ -47,14 +49,12 @@ def fit_data(
         raise ParameterError("--out", str(out), "a file that ends in .toml")
     if features is not None:
         integer("features", features, at_least=1)
-    if data == "digits":
-        samples: Any = _digits()
-        features = features or _DIGITS_FEATURES
-    else:
-        samples = data
-    factor = "auto" if scale is None else scale
-    report = describe(samples, features, scale=factor, **rates)
-    game = fit(samples, features, scale=factor, added_noise=noise, **rates)
+    digits = data == "digits"
+    samples = check_samples(_digits() if digits else data, constant_columns)
+    features = features or (_DIGITS_FEATURES if digits else None)
+    reading: dict[str, Any] = {"scale": "auto" if scale is None else scale, "constant_columns": "keep"}
+    report = describe(samples, features, **reading, **rates)
+    game = fit(samples, features, added_noise=noise, **reading, **rates)
     prediction = predict(game)
     if out is not None:
         if out.exists():

@@ -4,6 +4,7 @@ Commands are declared here and carried out in the other modules of this room, wh
 them: `ganscope --help` must not wait for NumPy.
 """
 
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -112,10 +113,23 @@ def fit(
             metavar="N", help="Components that become features.", show_default="by the noise floor; digits: 2"
         ),
     ] = None,
-    noise: Annotated[float, typer.Option(metavar="VARIANCE", help="Variance of noise added to the scaled data.")] = 0.0,
+    noise: Annotated[
+        float,
+        typer.Option(
+            "--noise", "--added-noise", metavar="VARIANCE", help="Variance of noise added to the scaled data."
+        ),
+    ] = 0.0,
     scale: Annotated[
         float | None,
         typer.Option(metavar="FACTOR", help="Factor on the data.", show_default="leading variance becomes 5"),
+    ] = None,
+    constant_columns: Annotated[
+        str | None,
+        typer.Option(
+            metavar="keep|refuse",
+            help="What to do with columns that never vary.",
+            show_default="refuse; digits: keep those without signal",
+        ),
     ] = None,
     discriminator_lr: Annotated[float, typer.Option(metavar="RATE", help="Learning rate of the discriminator.")] = 0.2,
     generator_lr: Annotated[float, typer.Option(metavar="RATE", help="Learning rate of the generator.")] = 0.04,
@@ -130,8 +144,8 @@ def fit(
     """
     from ganscope.cli.fit import fit_data
 
-    rates = {"discriminator_lr": discriminator_lr, "generator_lr": generator_lr}
-    raise typer.Exit(fit_data(data, features, noise, scale, rates, as_json, out))
+    options = {"discriminator_lr": discriminator_lr, "generator_lr": generator_lr}
+    raise typer.Exit(fit_data(data, features, noise, scale, constant_columns, options, as_json, out))
 
 
 @app.command()
@@ -191,10 +205,22 @@ def doctor(as_json: Json = False) -> None:
 
 def main() -> None:
     """Entry point of the console script."""
+    interrupts = []
+
+    def interrupted(number: int, frame: Any) -> None:
+        interrupts.append(number)
+        signal.default_int_handler(number, frame)
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, interrupted)
     try:
         app(prog_name="ganscope")
-    except KeyboardInterrupt:  # while the command line is still being read
+    except KeyboardInterrupt:  # while the command line was still being read
         sys.exit(INTERRUPTED)
+    except Exception:
+        if interrupts:  # an import that was interrupted in compiled code fails with another error
+            sys.exit(INTERRUPTED)
+        raise
 
 
 if __name__ == "__main__":

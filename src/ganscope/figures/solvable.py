@@ -35,7 +35,7 @@ Array = npt.NDArray[np.float64]
 Data = Mapping[str, xr.Dataset]
 
 # Linear noise is drawn while it predicts a standard deviation below this; it does not hold beyond.
-_SMALL_DEVIATION = 0.1
+_SMALL_DEVIATION = 0.15
 _TITLES = {"success/silent": "success", "mode_collapse": "mode collapse", "no_learning": "nothing learned"}
 
 

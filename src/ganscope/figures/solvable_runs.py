@@ -134,18 +134,21 @@ def length_panel(axes: Axes, shown: Traces) -> None:
 
 def draw_runs(runs: Sequence[xr.Dataset], game: SolvableGAN, title: str | None) -> Figure:
     """Runs of one game over each other: limits as lines, simulations as points."""
-    shown, entries = [], []
-    used: set[str] = set()
+    shown: list[Traces] = []
+    entries: list[Artist] = []
+    free = list(_SPARE_MARKS)
     for run in runs:
-        level = run.attrs["level"]
+        level, taken = run.attrs["level"], {trace.marker for trace in shown}
         if game.levels[level].stochastic:
-            marker = next(m for m in (style.mark(level), *_SPARE_MARKS * len(runs)) if m not in used or len(used) > 5)
-            used.add(marker)
+            marker = style.mark(level)
+            if marker in taken and free:
+                marker = free.pop(0)
             shown.append(traces(run, marker))
             entries.append(style.sample_points(_run_label(run), marker))
         else:
-            shown.append(traces(run, None, 1.5 if not entries else 0.8))
-            entries.append(style.sample_line(_run_label(run)))
+            wide = 0.8 if None in taken else 1.5
+            shown.append(traces(run, None, wide))
+            entries.append(style.sample_line(_run_label(run), linewidth=wide))
     count = 2 if game.hard else 3
     figure, axes = style.panels(1, count, size=(4.2 if count == 2 else 3.6, 3.0))
     draws = (overlap_panel, activity_panel, length_panel)[:count]

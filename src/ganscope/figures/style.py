@@ -154,9 +154,9 @@ def letter(axes: Sequence[Axes]) -> None:
         panel.set_title("", loc="center")
 
 
-def sample_line(label: str, colour: str = INK, dashes: Any = "-") -> Line2D:
+def sample_line(label: str, colour: str = INK, dashes: Any = "-", **options: Any) -> Line2D:
     """Legend entry of a line."""
-    return Line2D([], [], color=colour, linestyle=dashes, label=label)
+    return Line2D([], [], color=colour, linestyle=dashes, label=label, **options)
 
 
 def sample_points(label: str, marker: str, colour: str = INK, filled: bool = True) -> Line2D:
@@ -166,8 +166,8 @@ def sample_points(label: str, marker: str, colour: str = INK, filled: bool = Tru
 
 
 def line(axes: Axes, x: Array, y: Array, colour: str, **options: Any) -> None:
-    """Theory: a line. It stops where the values stop being finite, and a cross marks the place."""
-    axes.plot(x, np.where(np.isfinite(y), y, np.nan), color=colour, **options)
+    """Theory: a line, or a dot if it has a single record. It stops where the values stop being finite, at a cross."""
+    axes.plot(x, np.where(np.isfinite(y), y, np.nan), color=colour, marker="." if len(x) == 1 else "", **options)
     _mark_end(axes, x, y, colour)
 
 

@@ -13,10 +13,11 @@ from scipy.sparse.csgraph import connected_components
 from ganscope.analysis.spectrum import stability_of
 from ganscope.core.outcome import Equilibrium, Outcome, Verdict
 from ganscope.games.solvable import phases
-from ganscope.games.solvable.equilibria import active_states, macro_spectrum
+from ganscope.games.solvable.locked import active_states
 from ganscope.games.solvable.phase_rule import Array, Flags, outcome_of, phase, phase_margin, relative_distance
 from ganscope.games.solvable.silence import Silence
 from ganscope.games.solvable.state import MacroState, recovery
+from ganscope.games.solvable.tangent import macro_spectrum
 
 if TYPE_CHECKING:
     from ganscope.games.solvable.model import SolvableGAN
@@ -78,15 +79,17 @@ def _conclusion(game: "SolvableGAN", about: Silence, name: str, seen: Flags, cop
             "discriminator fall silent"
         )
     if name == "active_lock" and game.features == 1:
+        overlap = active_states(game, game.feature_variance[0])[0][0]
         return (
-            "active recovery exists and is stable: the discriminator keeps hold of the recovered feature. Near the "
-            "edge of its existence an oscillation is stable beside it, and the start decides"
+            f"active recovery exists and is stable, with overlap {overlap:.3f}: the discriminator keeps hold of the "
+            f"feature{_partial(overlap)}. Near the edge of its existence an oscillation is stable beside it, and the "
+            "start decides"
         )
-    if copying:
+    if name == "active_lock" and copying:
         return (
             "a state in which every generator column copies the strongest feature, and the discriminator keeps hold of "
-            "it, is stable (equilibrium `active_collapse`): runs tend to end there in the long run, but theory does not "
-            "exclude an oscillation"
+            "it, is stable (equilibrium `active_collapse`): in the long run the others tend to be lost, but theory "
+            "does not exclude an oscillation"
         )
     if name == "active_lock":
         return (
@@ -96,11 +99,14 @@ def _conclusion(game: "SolvableGAN", about: Silence, name: str, seen: Flags, cop
     low = np.min(phases.critical_overlap(game.feature_variance, about)[seen])
     high = np.max(phases.slow_overlap(game.feature_variance, about)[seen])
     kept = "all features are learned" if name == "success" else "the visible features are learned, the others never"
-    partial = f"; an end below {_RECOVERED} counts as partial in a run" if low < _RECOVERED else ""
     return (
         f"{kept}; their overlaps end between critical_overlap (from {low:.3f}) and slow_overlap (up to {high:.3f})"
-        + partial
+        f"{_partial(low)}"
     )
+
+
+def _partial(overlap: float) -> str:
+    return f", below {_RECOVERED} a run counts as partial" if overlap < _RECOVERED else ""
 
 
 def locks(game: "SolvableGAN", upper: float) -> Flags:

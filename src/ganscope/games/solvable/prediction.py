@@ -13,7 +13,7 @@ from ganscope.core.outcome import Equilibrium, Outcome, Prediction, Spectrum, Ve
 from ganscope.core.simulate import check_rule
 from ganscope.games.solvable import phases
 from ganscope.games.solvable.decision import NEAR_CRITICAL, decide
-from ganscope.games.solvable.equilibria import known_equilibria, macro_spectrum, matched
+from ganscope.games.solvable.equilibria import known_equilibria, matched
 from ganscope.games.solvable.phase_rule import relative_distance
 from ganscope.games.solvable.recommendation import recommended
 from ganscope.games.solvable.silence import (
@@ -25,6 +25,7 @@ from ganscope.games.solvable.silence import (
     stationary_length,
 )
 from ganscope.games.solvable.state import MacroState
+from ganscope.games.solvable.tangent import macro_spectrum
 
 if TYPE_CHECKING:
     from ganscope.games.solvable.model import SolvableGAN
@@ -99,7 +100,7 @@ def predict(
 
 
 def spectrum(game: "SolvableGAN", at: Any = None, rule: str | None = None, **options: Any) -> Spectrum:
-    """Eigenvalues of the ODE at a macroscopic state, per unit of time; see `equilibria.macro_spectrum`.
+    """Eigenvalues of the ODE at a macroscopic state, per unit of time; see `tangent.macro_spectrum`.
 
     Args:
         game: The game.

@@ -29,7 +29,7 @@ def recommended(game: "SolvableGAN") -> dict[str, float]:
     noise = noise_level(game.data_noise, game.generator_noise)
     weakest, strongest = min(game.feature_variance), max(game.feature_variance)
     tau, tau_g = game.discriminator_lr, game.generator_lr
-    best = {"discriminator_lr_max": 2 * weakest / noise if noise else math.inf}
+    best = {"discriminator_lr_max": float(2 * weakest / noise) if noise else math.inf}
     if not game.hard:
         needed = smallest_regularization(game)
         z = stationary_length(game) if game.regularization > needed else math.nan
@@ -40,7 +40,7 @@ def recommended(game: "SolvableGAN") -> dict[str, float]:
     inside = low <= noise < high
     return {
         **best,
-        "generator_lr_max": tau**2 * noise / strongest,
+        "generator_lr_max": float(tau**2 * noise / strongest),
         **_noise_range(game, low, high, target),
         "added_noise": 0.0 if inside else _added_noise(game, target) if noise < low < high else math.nan,
     }

@@ -71,7 +71,7 @@ def weights(
     dimension has passed `check`.
     """
     features, count = game.features, game.features + game.columns + 1
-    rows = np.empty((count, dimension), dtype)
+    rows: npt.NDArray[Any] = np.empty((count, dimension), dtype)
     for k in range(count):
         if frame == "signs" and k < features:
             rows[k] = np.where((np.arange(dimension) >> k) & 1, -1.0, 1.0) / np.sqrt(dimension)

@@ -1,0 +1,70 @@
+"""Pictures: `gs.plot`, and the papers' figures by their numbers.
+
+A figure is a recipe, which makes its data and stands beside its claim in `claims`, and a drawing, which stands here and
+never simulates. Both are named in one table and imported when a figure is rebuilt.
+"""
+
+import importlib
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ganscope.core.errors import unknown_name
+
+
+class Entry(NamedTuple):
+    """One figure: its title, and the functions of one name in the modules of recipes and drawings of its model."""
+
+    title: str
+    model: str
+    name: str
+
+
+_FIGURES = {
+    "solvable:F1": Entry("three regimes: success, oscillation, mode collapse", "solvable", "regimes"),
+    "solvable:F2": Entry("error against dimension", "solvable", "error_against_dimension"),
+    "solvable:F3": Entry("phase diagrams of one feature", "solvable", "phase_diagrams"),
+    "solvable:F4": Entry("eigenvalues of the silent states", "solvable", "silent_spectrum"),
+    "solvable:F5": Entry("law of single weights", "solvable", "weight_law"),
+    "solvable:F6": Entry("overlap of two runs from the same weights", "solvable", "replica_overlap"),
+    "solvable:F7": Entry("limit of small learning rates", "solvable", "small_rates"),
+    "solvable:F8": Entry("handwritten digits with added noise", "solvable", "digits"),
+    "solvable:F9": Entry("overlap at the end of a run against generator_lr", "solvable", "end_points"),
+}
+
+
+def catalogue() -> dict[str, str]:
+    """The papers' figures: their titles, by names such as `solvable:F1`."""
+    return {name: entry.title for name, entry in _FIGURES.items()}
+
+
+def rebuild(name: str, out: str | os.PathLike[str], **sizes: Any) -> Path:
+    """Make the data of a figure, draw it, and write it; the file appears complete or not at all.
+
+    Args:
+        name: One of `catalogue()`.
+        out: Folder, where the figure becomes for example `solvable-F1.png`, or a file `.png`, `.pdf` or `.svg`.
+        sizes: Arguments of the recipe, for a smaller or larger version.
+
+    Returns:
+        The file.
+
+    Raises:
+        ParameterError: If there is no such figure.
+        NotApplicable: If a recipe needs data that are not installed.
+        StoreError: If the file cannot be written.
+    """
+    if name not in _FIGURES:
+        raise unknown_name("figure", name, _FIGURES)
+    entry = _FIGURES[name]
+    from ganscope.figures import style
+
+    path = Path(out)
+    if path.suffix.lower() not in style.FORMATS:
+        path = path / f"{name.replace(':', '-')}.png"
+    recipe = getattr(importlib.import_module(f"ganscope.claims.recipes_{entry.model}"), entry.name)
+    draw = getattr(importlib.import_module(f"ganscope.figures.{entry.model}"), entry.name)
+    data = recipe(**sizes)
+    with style.drawing():
+        figure = draw(data)
+    return style.write(figure, path)
