@@ -29,6 +29,7 @@ Source = Literal["paper", "derived", "extension"]
 _MODULES: dict[str, tuple[str, ...]] = {
     "solvable": (
         "ganscope.claims.solvable",
+        "ganscope.claims.solvable_points",
         "ganscope.claims.solvable_finite",
         "ganscope.claims.solvable_data",
     ),

@@ -10,7 +10,7 @@ References:
     Wang, Hu, Lu. A Solvable High-Dimensional Model of GAN. NeurIPS 2019.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -95,7 +95,7 @@ def error_against_dimension(
             run = simulate(game, level, dimension=dimension, replicas=replicas, seed=seed, save_at=times)
             apart = compare(run, limit)
             squared = sum(apart[name] ** 2 for name in ("P", "q", "r", "S", "z"))
-            rows.append(np.sqrt(np.asarray(squared)).max(axis=-1))
+            rows.append(np.atleast_1d(np.sqrt(np.asarray(squared)).max(axis=-1)))
         attrs = {"game": limit.attrs["game"], "level": level, "replicas": replicas}
         return xr.Dataset({"error": (("dimension", "replica"), rows)}, {"dimension": list(dimensions)}, attrs)
 
@@ -135,7 +135,8 @@ def _speed_diagram(num: int, duration: float) -> xr.Dataset:
         return phases.active_recovery_attracts(strength, fine, fine, rate, ratio * rate)
 
     visible = phases.lower_threshold(quadratic_silence(fine, fine, rate, rate)) < strength
-    edges = {name: _edge(test, 1e-4, 3.0, len(fine)) for name, test in _tests(lies_above, exists, attracts)}
+    tests = {"silent": lies_above, "active": exists, "active_stable": attracts}
+    edges = {name: _edge(test, 1e-4, 3.0, len(fine)) for name, test in tests.items()}
     edges["silent"] = np.where(visible, edges["silent"], np.nan)
     return xr.Dataset(
         {"detail": (("speed_ratio", "data_noise"), detail)} | {k: ("noise", v) for k, v in edges.items()},
@@ -169,8 +170,8 @@ def _strength_diagram(num: int, duration: float) -> xr.Dataset:
     def repels(level: Array) -> Mask:
         return ~phases.active_recovery_attracts(fine, level, level, rate, ratio * rate)
 
-    edges = {name: _edge(test, 1e-3, 20.0, len(fine)) for name, test in _tests(settles, ends, repels)}
-    edges["visible"] = _edge(sees, 1e-3, 20.0, len(fine))
+    tests = {"visible": sees, "silent": settles, "active": ends, "active_stable": repels}
+    edges = {name: _edge(test, 1e-3, 20.0, len(fine)) for name, test in tests.items()}
     return xr.Dataset(
         {"detail": (("data_noise", "feature_variance"), detail)} | {k: ("strength", v) for k, v in edges.items()},
         {"data_noise": noises, "feature_variance": strengths, "strength": fine},
@@ -178,11 +179,7 @@ def _strength_diagram(num: int, duration: float) -> xr.Dataset:
     )
 
 
-def _tests(silent: Any, active: Any, attracting: Any) -> list[tuple[str, Any]]:
-    return [("silent", silent), ("active", active), ("active_stable", attracting)]
-
-
-def _edge(test: Any, low: float, high: float, count: int) -> Array:
+def _edge(test: Callable[[Array], Mask], low: float, high: float, count: int) -> Array:
     """Where a condition that holds above, and not below, an edge sets in, by bisection in the logarithm; NaN if it
     holds nowhere in the range."""
     below, above = np.full(count, np.log(low)), np.full(count, np.log(high))

@@ -41,8 +41,9 @@ def digits() -> Array:
 
 def digit_eigenvalues() -> Array:
     """Eigenvalues of the covariance of the scaled images, decreasing, without those that are zero."""
-    values = describe(digits(), 2).eigenvalues
-    return values[values > 1e-9 * values[0]]
+    values: Array = describe(digits(), 2).eigenvalues
+    kept: Array = values[values > 1e-9 * values[0]]
+    return kept
 
 
 def _late(game: SolvableGAN, level: str, replicas: int) -> tuple[Array, Array, Array]:

@@ -146,8 +146,8 @@ def rows_follow_the_sde() -> Evidence:
 
 @claim(
     "S4",
-    "The overlaps are deterministic, the weights stay random: two runs from the same weights with independent data keep "
-    "an overlap that falls; times 0, 1, 2, 4, SGD of dimension 1000, mean of 16 pairs",
+    "The overlaps are deterministic, the weights stay random: two runs from the same weights with independent data "
+    "keep an overlap that falls; times 0, 1, 2, 4, SGD of dimension 1000, mean of 16 pairs",
     source="paper",
     fast=True,
 )
@@ -284,10 +284,8 @@ def linear_noise() -> Evidence:
         sample = packed(simulate(game, "chain", dimension=2000, replicas=2000, save_at=[4.0]))[:, 0]
         wanted = theory[name][2]
         distance[name] = float(np.linalg.norm(2000 * np.cov(sample.T) - wanted) / np.linalg.norm(wanted))
-    chain, ode = (
-        packed(simulate(games["hard"], level, save_at=[0.5], **size))[0]
-        for level, size in (("chain", {"dimension": 10**6}), ("ode", {}))
-    )
+    ode = packed(simulate(games["hard"], "ode", save_at=[0.5]))[0]
+    chain = packed(simulate(games["hard"], "chain", dimension=10**6, save_at=[0.5]))[0]
     bound = 4 * np.sqrt(np.diag(theory["hard"][0]) / 1e6) + 1e-4
     diagonal = np.diag(theory["hard"][1])
     excess = float((np.abs(chain - ode) / bound).max())

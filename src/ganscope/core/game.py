@@ -132,7 +132,7 @@ class Game(abc.ABC):
     def decode(cls, name: str, value: Any) -> Any:
         """A parameter from what `encode` made of it."""
         del name
-        return float(value) if value in ("inf", "-inf") else value
+        return float(value) if isinstance(value, str) and value in ("inf", "-inf") else value
 
     @classmethod
     def parameter_names(cls) -> list[str]:

@@ -429,7 +429,7 @@ def end_points(data: Data) -> Figure:
         f"{chain.attrs['replicas']} replicas at generator_lr * time = 10, which noise of order dimension$^{{-1/2}}$ "
         f"carries beyond the limit's end"
     )
-    style.finish(figure, "Runs end between the critical overlap and the slow generator's", caption, handles, 2)
+    style.finish(figure, "Where successful runs end", caption, handles, 2)
     return figure
 
 

@@ -161,7 +161,9 @@ def draw_runs(runs: Sequence[xr.Dataset], game: SolvableGAN, title: str | None) 
     if not all(np.isfinite(trace.lengths).all() for trace in shown):
         caption += "; a cross marks where values stop being finite"
     extra = [style.sample_line("$z$"), *_column_entry()] if count == 3 else []
-    style.finish(figure, title or "Solvable GAN", caption, [*feature_entries(game), *extra, *entries])
+    marks = [trace.marker for trace in shown]
+    features = feature_entries(game, None if None in marks else marks[0])
+    style.finish(figure, title or "Solvable GAN", caption, [*features, *extra, *entries])
     return figure
 
 
@@ -178,17 +180,22 @@ def _column_entry() -> list[Line2D]:
     return [style.sample_line(r"$S_{jj}$", dashes=style.column_dashes(1))]
 
 
-def feature_entries(game: SolvableGAN) -> list[Artist]:
-    """Legend entries of the features, and of the two kinds of overlap where single ones are drawn."""
-    named = min(game.features, _NAMED_FEATURES)
-    entries: list[Artist] = [
-        style.sample_line(f"feature {i + 1}", style.feature_colour(i), style.feature_dashes(i)) for i in range(named)
-    ]
-    if 1 < game.features * game.columns <= _FEW_OVERLAPS:
-        entries += [
-            style.sample_line("own column", style.FAINT),
-            style.sample_line("other column", style.FAINT, style.column_dashes(1)),
-        ]
+def feature_entries(game: SolvableGAN, marker: str | None = None) -> list[Artist]:
+    """Legend entries of the features, and of the two kinds of overlap where single ones are drawn.
+
+    Args:
+        game: The game.
+        marker: Mark of the entries where a picture shows points only; None draws lines.
+    """
+    kinds = (("own column", "-", True), ("other column", style.column_dashes(1), False))
+    single = 1 < game.features * game.columns <= _FEW_OVERLAPS
+    entries: list[Artist] = []
+    for i in range(min(game.features, _NAMED_FEATURES)):
+        label, colour = f"feature {i + 1}", style.feature_colour(i)
+        entries.append(style.sample_points(label, marker, colour) if marker else style.sample_line(label, colour))
+    for label, dashes, filled in kinds if single else ():
+        points, line = style.sample_points, style.sample_line
+        entries.append(points(label, marker, style.FAINT, filled) if marker else line(label, style.FAINT, dashes))
     return entries
 
 

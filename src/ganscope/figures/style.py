@@ -47,7 +47,7 @@ PHASES = {
     "diverging": ("#4A4A4A", "diverged"),
     "unknown": ("#FFFFFF", "undecided"),
 }
-INK, FAINT = "#222222", "#777777"
+INK, FAINT = "#222222", "#666666"
 # Widths of a figure's panels, in inches.
 PANEL_WIDTH, PANEL_HEIGHT = 4.2, 2.7
 DPI = 150
@@ -129,12 +129,12 @@ def finish(
     """The title above; below the panels, where they cover no data, the caption with the parameters and the legend."""
     width = figure.get_figwidth()
     figure.suptitle(textwrap.fill(title, int(width * 11)), fontsize=10.5, fontweight="bold")
-    text = textwrap.fill(caption, int(width * 15))
+    text = textwrap.fill(caption, int(width * 14))
     if not handles:
-        figure.supxlabel(text, fontsize=7.5, color=FAINT)
+        figure.supxlabel(text, fontsize=8, color=FAINT)
         return
     count = columns or min(len(handles), max(1, int(width / 1.9)))
-    legend = figure.legend(handles=handles, loc="outside lower center", ncols=count, title=text, title_fontsize=7.5)
+    legend = figure.legend(handles=handles, loc="outside lower center", ncols=count, title=text, title_fontsize=8)
     legend.get_title().set_color(FAINT)
     legend.get_title().set_horizontalalignment("center")
 

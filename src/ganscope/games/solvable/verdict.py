@@ -107,6 +107,7 @@ def labels(
             movement = np.maximum(span, swing.max(-1))
             threshold = np.full(movement.shape, MOVEMENT)
             moves = movement > threshold
+            excess = movement - threshold
             hidden = np.zeros_like(moves)
             active = np.abs(heard[..., -1, :]).max(-1)
             is_active = active >= MOVEMENT
@@ -120,9 +121,10 @@ def labels(
             movement = np.take_along_axis(deviation, worst, -1)[..., 0]
             threshold = np.take_along_axis(np.broadcast_to(limits, deviation.shape), worst, -1)[..., 0]
             moves = (movement > threshold) | (span > max(MOVEMENT, finite))
-            hidden = np.isinf(expected).any(-1) & ~moves
+            excess = np.maximum(movement - threshold, span - max(MOVEMENT, finite))
             active = np.sqrt((heard**2).mean(-2)).max(-1)
             is_active = active > max(MOVEMENT, finite)
+            hidden = np.isinf(expected).any(-1) & ~moves & ~is_active
         # A drift that is still under way looks like movement, but does not come back.
         drifting = moves & (drift > 0.95) & np.isinf(dimension)
     learned, unlearned = final >= LEARNED, final < UNLEARNED
@@ -135,7 +137,7 @@ def labels(
     detail[drifting | hidden] = "unknown"
     detail[escaped] = "diverging"
     settled = np.minimum(np.abs(final - LEARNED), np.abs(final - UNLEARNED)).min(-1)
-    margin = np.where(moves, movement - threshold, np.minimum(settled, threshold - movement))
+    margin = np.where(moves, excess, np.minimum(settled, -excess))
     margin = np.where(escaped | drifting | hidden, np.nan, margin)
     return Judgement(detail, margin, final, movement, threshold, active, drifting)
 
