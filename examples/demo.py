@@ -11,10 +11,11 @@ from pathlib import Path
 EXAMPLES = Path(__file__).resolve().parent
 OUTPUT = EXAMPLES.parent / "demo-output"
 
+# --force: a demo that is run again makes everything anew.
 STEPS = [
     (
         "Predict, simulate and compare four noise levels: success, oscillation, collapse, nothing learned.",
-        ["run", str(EXAMPLES / "regimes.toml"), "--out", str(OUTPUT / "regimes")],
+        ["run", str(EXAMPLES / "regimes.toml"), "--out", str(OUTPUT / "regimes"), "--force"],
     ),
     (
         "Draw the three regimes: theory as lines, the finite-size chain as points.",
@@ -22,7 +23,11 @@ STEPS = [
     ),
     (
         "Fit the model to scikit-learn's handwritten digits and predict what a GAN learns of them.",
-        ["fit", "digits", "--out", str(OUTPUT / "digits")],
+        ["fit", "digits", "--noise", "2.5", "--out", str(OUTPUT / "digits.toml"), "--force"],
+    ),
+    (
+        "Simulate that model and compare it with the prediction.",
+        ["run", str(OUTPUT / "digits.toml"), "--out", str(OUTPUT / "digits"), "--force"],
     ),
     (
         "Train on the digits themselves at six noise levels, beside the exact chain.",
@@ -36,9 +41,7 @@ def main() -> int:
     for text, arguments in STEPS:
         shown = [Path(a).relative_to(Path.cwd()) if Path(a).is_relative_to(Path.cwd()) else a for a in arguments]
         print(f"\n# {text}\n$ ganscope {' '.join(str(a) for a in shown)}", flush=True)
-        # A finished demo is made again rather than refused.
-        again = ["--force"] if arguments[0] == "run" else []
-        status = subprocess.run([sys.executable, "-m", "ganscope", *arguments, *again], check=False).returncode
+        status = subprocess.run([sys.executable, "-m", "ganscope", *arguments], check=False).returncode
         if status:
             print(f"ganscope ended with status {status}", file=sys.stderr)
             return status

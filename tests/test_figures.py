@@ -285,6 +285,22 @@ def test_published_figures_are_drawn(name, tmp_path, monkeypatch):
     assert simulated or name == "solvable:F4"  # F4 plays closed forms against a matrix: no noise
 
 
+ONE_REPLICA = {
+    "regimes": dict(horizon=5.0, dimension=20, replicas=1),
+    "error_against_dimension": dict(sgd_dimensions=(20,), chain_dimensions=(50,), replicas=1),
+    "small_rates": dict(factors=(1.0,), horizon=5.0, dimension=20, replicas=1),
+    "end_points": dict(generator_lrs=(0.08,), dimension=20, replicas=1, num=3),
+    "replica_overlap": dict(horizon=2.0, dimension=20, pairs=1),
+}
+
+
+@pytest.mark.parametrize("name", ONE_REPLICA)
+def test_a_single_replica_is_enough(name):
+    with style.drawing():
+        figure = getattr(solvable, name)(getattr(recipes, name)(**ONE_REPLICA[name]))
+    assert_axes_are_labelled(figure)
+
+
 def test_unknown_figures_are_refused(tmp_path):
     with pytest.raises(gs.ParameterError, match="Did you mean 'solvable:F1'"):
         figures.rebuild("solvable:f1", tmp_path)

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 
@@ -21,6 +21,7 @@ from ganscope.games.solvable.silence import (
     quadratic_silence,
     silence,
     silent_matrix,
+    smallest_regularization,
     stationary_length,
 )
 from ganscope.games.solvable.state import recovery
@@ -248,6 +249,7 @@ def test_the_stationary_length_is_where_the_discriminator_stops_growing(link, no
     growth = lambda z: drift(game, np.array([0.0, 0.0, 0.0, 1.0, z]))[-1]
     length = length_or_failure(game)
     if isinstance(length, float):
+        assert length > 0
         assert abs(growth(length)) < 1e-10 * max(1.0, length)
     else:
         assert link == "quadratic" or not length.grows  # bounded slopes cannot stretch without end
@@ -269,6 +271,9 @@ def test_below_its_limit_a_soft_penalty_gives_no_length():
     with pytest.raises(gs.ParameterError, match="shrink to 0"):
         stationary_length(shrinking)
     assert gs.predict(shrinking).outcome == "undecided"
+    limit = smallest_regularization(shrinking)
+    assert 0 < stationary_length(shrinking.replace(regularization=1.001 * limit)) < 0.1
+    assert isinstance(length_or_failure(shrinking.replace(regularization=0.999 * limit)), NoStationaryLength)
 
 
 # Other equilibria.
@@ -295,6 +300,15 @@ def test_active_recovery_of_one_feature():
     np.testing.assert_allclose(numbers(small), [0.246413, 0.026175, 0.106224], atol=5e-7)
     assert (large.stability, small.stability) == ("stable", "unstable")
     assert (prediction.outcome, prediction.detail) == ("converged", "success/active")
+
+
+@pytest.mark.parametrize("noises", [(0.5, 0.5), (0.1, 0.4), (0.0, 0.0)])
+def test_the_jacobian_of_active_recovery_is_that_of_the_drift(noises):
+    game = gs.SolvableGAN(5.0, data_noise=noises[0], generator_noise=noises[1], generator_lr=0.19)
+    P, q, r = (v[0] for v in phases.active_recovery(5.0, *noises, 0.2, 0.19))
+    field = lambda y: drift(game, np.concatenate([y, np.ones_like(y[..., :2])], axis=-1))[..., :3]
+    found = phases.active_recovery_jacobian(5.0, *noises, 0.2, 0.19)
+    np.testing.assert_allclose(found, jacobian(field, [P, q, r]), atol=1e-10)
 
 
 def test_the_generator_locks_the_discriminator():
@@ -473,6 +487,17 @@ def test_exactly_on_a_threshold_is_near_critical():
     assert off.margin == pytest.approx(1 - 5 / 7.2)
 
 
+@pytest.mark.parametrize("noise, generator_lr", [(0.5, 0.1), (0.45, 0.05), (0.75, 0.1)])
+def test_the_margin_of_one_feature_ends_where_its_lock_does(noise, generator_lr):
+    game = gs.SolvableGAN(5.0, data_noise=noise, generator_lr=generator_lr)
+    here = gs.predict(game)
+    assert here.detail in ("success/active", "oscillating")
+    detail = lambda change: gs.predict(game.replace(feature_variance=5.0 * change)).detail
+    near, far = 1 - 0.999 * here.margin, 1 - 1.001 * here.margin
+    assert detail(near) == detail(1 / near) == here.detail
+    assert {detail(far), detail(1 / far)} != {here.detail}
+
+
 @pytest.mark.parametrize(
     "changes, reason",
     [
@@ -535,6 +560,7 @@ def test_recommended_values_lead_to_success():
     added = gs.predict(uneven).best["added_noise"]
     assert added > 0
     assert gs.predict(uneven.replace(data_noise=0.5 + added, generator_noise=1.5 + added)).detail == "success/silent"
+    assert (0.5 + added) ** 2 + (1.5 + added) ** 2 == pytest.approx(math.sqrt((5 * 1) * (2 * 3 / 0.2)))
     low = gs.predict(uneven).best["data_noise_low"]
     assert gs.predict(uneven.replace(data_noise=1.001 * low)).detail == "success/silent"
     # No noise gives a window when the strengths differ by more than the ratio of the thresholds.
@@ -602,6 +628,7 @@ def test_spectra_do_not_see_signs(setting_w, signs, regularization, link):
     same_spectrum(gs.spectrum(game, start).eigenvalues, gs.spectrum(game, mirrored).eigenvalues, 1e-9)
 
 
+@settings(max_examples=300)
 @given(
     strengths=STRENGTHS,
     lower=floats(0.2, 3),

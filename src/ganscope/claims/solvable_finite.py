@@ -105,7 +105,7 @@ def second_order_terms() -> Evidence:
         "with tau~^2: standard errors from the chain": largest((mean - wrong_s)[at.S] / error[at.S]),
     }
     values = list(measured.values())
-    bounds = (0.0, 0.19, "> 4 (about 70)", 0.028, "> 4 (about 200)")
+    bounds = (0.0, 0.19, "> 4", 0.028, "> 4")
     return (
         dict(zip(measured, bounds, strict=True)),
         measured,

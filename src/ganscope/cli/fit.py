@@ -32,6 +32,7 @@ def fit_data(
     rates: dict[str, Any],
     as_json: bool,
     out: Path | None,
+    force: bool = False,
 ) -> int:
     """Fit, predict and report; returns the exit status.
 
@@ -44,6 +45,7 @@ def fit_data(
         rates: `discriminator_lr` and `generator_lr`.
         as_json: Print one JSON object instead of text.
         out: Experiment file to write.
+        force: Replace an experiment file that stands there.
     """
     if out is not None and out.suffix != ".toml":
         raise ParameterError("--out", str(out), "a file that ends in .toml")
@@ -57,8 +59,8 @@ def fit_data(
     game = fit(samples, features, added_noise=noise, **reading, **rates)
     prediction = predict(game)
     if out is not None:
-        if out.exists():
-            raise StoreError(f"{out} exists; choose another --out")
+        if out.exists() and not force:
+            raise StoreError(f"{out} exists; choose another --out, or pass --force to replace it")
         write_text(out, _experiment_text(game, data))
     if as_json:
         content = report.to_dict()

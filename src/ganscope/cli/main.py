@@ -137,6 +137,7 @@ def fit(
     out: Annotated[
         Path | None, typer.Option(metavar="FILE.toml", help="Write the fitted game as an experiment file.")
     ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace FILE.toml.")] = False,
 ) -> None:
     """Fit the solvable model to real data and predict.
 
@@ -145,7 +146,7 @@ def fit(
     from ganscope.cli.fit import fit_data
 
     options = {"discriminator_lr": discriminator_lr, "generator_lr": generator_lr}
-    raise typer.Exit(fit_data(data, features, noise, scale, constant_columns, options, as_json, out))
+    raise typer.Exit(fit_data(data, features, noise, scale, constant_columns, options, as_json, out, force))
 
 
 @app.command()

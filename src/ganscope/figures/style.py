@@ -194,8 +194,8 @@ def points(
     face = colour if filled else "white"
     look: dict[str, Any] = dict(color=colour, linestyle="", marker=marker, markerfacecolor=face) | options
     if len(samples) == 1:
-        size = 0.55 * matplotlib.rcParams["lines.markersize"]
-        axes.plot(x[chosen], mean[chosen], markersize=size, markeredgewidth=0.5, **look)
+        look["markersize"] = 0.55 * look.get("markersize", matplotlib.rcParams["lines.markersize"])
+        axes.plot(x[chosen], mean[chosen], markeredgewidth=0.5, **look)
     else:
         axes.errorbar(x[chosen], mean[chosen], deviation[chosen], elinewidth=0.8, markeredgewidth=0.8, **look)
     _mark_end(axes, x, mean, colour)

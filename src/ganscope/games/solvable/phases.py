@@ -159,23 +159,36 @@ def active_recovery(
     return ActiveRecovery(P, P * r, r)
 
 
-def active_recovery_attracts(
+def active_recovery_jacobian(
     feature_variance: Any, data_noise: Any, generator_noise: Any, discriminator_lr: Any, generator_lr: Any
-) -> npt.NDArray[np.bool_]:
-    """Whether, with this one feature alone, active recovery with the larger r exists and is linearly stable.
+) -> Array:
+    """Jacobian of the drift of (P, q, r), with this one feature alone, at active recovery with the larger r.
 
-    Routh's criterion on the 3 x 3 Jacobian in (P, q, r), where kappa = 0 because q = P r.
+    There q = P r and kappa = b Lambda r^2 - a Lambda q^2 + g0 = 0.
+
+    Returns:
+        Shape `[..., 3, 3]` in inverse time, NaN where there is no such state.
     """
     tau, tau_g, L = np.asarray(discriminator_lr), np.asarray(generator_lr), np.asarray(feature_variance)
     P, q, r = (value[..., 0] for value in active_recovery(L, data_noise, generator_noise, tau, tau_g))
-    a, b = 1 + 0.5 * tau * data_noise, 1 - 0.5 * tau * generator_noise  # kappa = b L r^2 - a L q^2 + g0
+    a, b = 1 + 0.5 * tau * data_noise, 1 - 0.5 * tau * generator_noise
     rows = [
         [-tau_g * L * r**2, tau_g * L * r, -tau_g * L * q],
         [-tau * L * r, tau * L * (1 - 2 * a * q**2), tau * L * (2 * b * q * r - P)],
         [tau * L * q, tau * L * (P - 2 * a * q * r), tau * L * (2 * b * r**2 - 1) + tau_g * L * (1 - 3 * r**2)],
     ]
-    J = np.stack([np.stack(np.broadcast_arrays(*row), axis=-1) for row in rows], axis=-2)
-    exists = np.isfinite(J).all(axis=(-2, -1))
+    return np.stack([np.stack(np.broadcast_arrays(*row), axis=-1) for row in rows], axis=-2)
+
+
+def active_recovery_attracts(
+    feature_variance: Any, data_noise: Any, generator_noise: Any, discriminator_lr: Any, generator_lr: Any
+) -> npt.NDArray[np.bool_]:
+    """Whether, with this one feature alone, active recovery with the larger r exists and is linearly stable.
+
+    Routh's criterion on `active_recovery_jacobian`.
+    """
+    J = active_recovery_jacobian(feature_variance, data_noise, generator_noise, discriminator_lr, generator_lr)
+    exists = np.asarray(np.isfinite(J).all(axis=(-2, -1)))
     result: npt.NDArray[np.bool_] = exists & _routh_stable(np.where(exists[..., None, None], J, np.eye(3)))
     return result
 

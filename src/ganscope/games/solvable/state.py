@@ -76,7 +76,8 @@ class MacroState:
         )
 
     @classmethod
-    def _unchecked(cls, P: Array, q: Array, r: Array, S: Array, z: float) -> "MacroState":
+    def unchecked(cls, P: Array, q: Array, r: Array, S: Array, z: float) -> "MacroState":
+        """A state from arrays that are known to be one: no check, no copy."""
         state = object.__new__(cls)
         for name, value in (("P", P), ("q", q), ("r", r), ("S", S), ("z", z)):
             object.__setattr__(state, name, value)
@@ -87,7 +88,7 @@ class MacroState:
         """The state from its row of numbers (see `packing.Layout`), without checks."""
         x = np.asarray(vector, np.float64)
         at = Layout(features, columns)
-        return cls._unchecked(
+        return cls.unchecked(
             x[: at.q].reshape(features, columns),
             x[at.q : at.r],
             x[at.r : at.S],

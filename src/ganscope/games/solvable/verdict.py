@@ -102,7 +102,6 @@ def labels(
         final = late[..., -1, :] if np.isinf(dimension) else late.mean(-2)
         span = np.ptp(late, axis=-2).max(-1)
         swing = np.ptp(heard, axis=-2)
-        drift = np.maximum(_one_way(late).max(-1), _one_way(heard).max(-1))
         if np.isinf(dimension):
             movement = np.maximum(span, swing.max(-1))
             threshold = np.full(movement.shape, MOVEMENT)
@@ -111,6 +110,7 @@ def labels(
             hidden = np.zeros_like(moves)
             active = np.abs(heard[..., -1, :]).max(-1)
             is_active = active >= MOVEMENT
+            drifting = moves & (np.minimum(_one_way(late), _one_way(heard)).min(-1) > 0.95)
         else:
             finite = FINITE_SIZE / np.sqrt(dimension)
             deviation = heard.std(-2)
@@ -120,13 +120,14 @@ def labels(
             worst = np.argmax(deviation / limits, axis=-1)[..., None]
             movement = np.take_along_axis(deviation, worst, -1)[..., 0]
             threshold = np.take_along_axis(np.broadcast_to(limits, deviation.shape), worst, -1)[..., 0]
-            moves = (movement > threshold) | (span > max(MOVEMENT, finite))
-            excess = np.maximum(movement - threshold, span - max(MOVEMENT, finite))
+            widest = max(MOVEMENT, finite)
+            moves = (movement > threshold) | (span > widest)
+            excess = np.maximum(movement - threshold, span - widest)
+            flat = (_detrended(heard).std(-2) <= limits).all(-1) & (np.ptp(_detrended(late), axis=-2) <= widest).all(-1)
+            drifting = moves & flat
             active = np.sqrt((heard**2).mean(-2)).max(-1)
-            is_active = active > max(MOVEMENT, finite)
+            is_active = active > widest
             hidden = np.isinf(expected).any(-1) & ~moves & ~is_active
-        # A drift that is still under way looks like movement, but does not come back.
-        drifting = moves & (drift > 0.95) & np.isinf(dimension)
     learned, unlearned = final >= LEARNED, final < UNLEARNED
     detail = np.full(movement.shape, "partial", dtype=object)
     detail[(learned | unlearned).all(-1)] = "mode_collapse"
@@ -143,10 +144,19 @@ def labels(
 
 
 def _one_way(series: Array) -> Array:
-    """Net change over total variation along the records, for series that move; 0 for those that do not."""
+    """Net change over total variation along the records, `[..., features]`; 1 for series that hardly move."""
     steps = np.diff(series, axis=-2)
     total = np.abs(steps).sum(-2)
-    result: Array = np.where(np.ptp(series, axis=-2) > MOVEMENT, np.abs(steps.sum(-2)) / np.maximum(total, 1e-300), 0.0)
+    result: Array = np.where(np.ptp(series, axis=-2) > MOVEMENT, np.abs(steps.sum(-2)) / np.maximum(total, 1e-300), 1.0)
+    return result
+
+
+def _detrended(series: Array) -> Array:
+    """The series without its straight line along the records: what is left of a drift is small, of a cycle is not."""
+    line = np.linspace(-1.0, 1.0, series.shape[-2])[:, None]
+    centred = series - series.mean(-2, keepdims=True)
+    slope = (centred * line).sum(-2, keepdims=True) / (line**2).sum()
+    result: Array = centred - slope * line
     return result
 
 
@@ -216,12 +226,25 @@ def classify(game: "SolvableGAN", run: "xr.Dataset") -> Verdict:
             f"does not rise above its fluctuations; compare its rms with the chain's at the same dimension"
         )
     chosen = judged.detail == detail
-    return Verdict(
-        OUTCOMES[detail],
-        detail,
-        float(np.median(judged.margin[chosen])) if detail != "diverging" else float("nan"),
-        tuple(_reasons(judged, chosen, dimension, detail, len(judged.detail))),
-    )
+    reasons = tuple(_reasons(judged, chosen, dimension, detail, len(judged.detail)))
+    margin = float(np.median(judged.margin[chosen])) if detail != "diverging" else float("nan")
+    if np.isinf(dimension) and detail not in ("oscillating", "diverging"):
+        unseen = _speed(game, run) * float(times[-1] - times[-2])
+        if unseen > MOVEMENT:
+            detail, margin = "oscillating", unseen - MOVEMENT
+            reasons = (
+                f"records look at rest, but the overlaps move by about {unseen:.3g} between two of them",
+                *reasons,
+            )
+    return Verdict(OUTCOMES[detail], detail, margin, reasons)
+
+
+def _speed(game: "SolvableGAN", run: "xr.Dataset") -> float:
+    """Largest rate of change of an overlap at the end of a run of the limit: records may fall in step with a cycle."""
+    last = run.isel(time=-1)
+    state = MacroState.unchecked(last.P.values, last.q.values, last.r.values, last.S.values, float(last.z))
+    rate = game.velocity(state).vector()
+    return float(np.max(np.abs(rate[: game.layout.S])))
 
 
 def _undecided(reason: str) -> Verdict:
