@@ -80,6 +80,7 @@ def test_the_jacobian_of_a_batch_is_the_batch_of_jacobians_in_one_call():
         ([-3, -1 + 2j, -1 - 2j], False, "stable_spiral", 1, math.pi, "stable"),
         ([2j, -2j, -1], False, "centre", 0, math.pi, "marginal"),
         ([2, -1], False, "saddle", -2, math.inf, "unstable"),
+        ([2, 1j, -1j], False, "unstable_node", -2, math.inf, "unstable"),
         ([2, 0.5], False, "unstable_node", -2, math.inf, "unstable"),
         ([1 + 1j, 1 - 1j, -1], False, "unstable_spiral", -1, 2 * math.pi, "unstable"),
         ([0, 1e-12, -2], False, "stable_node", 2, math.inf, "stable"),
@@ -677,6 +678,13 @@ def test_the_spectrum_at_the_start_is_that_of_its_silent_state(setting_w):
     same_spectrum(spectrum.eigenvalues, [*own, *np.zeros(8)], 1e-9)
     for rule in ("simultaneous", "alternating", "flow"):
         np.testing.assert_array_equal(gs.spectrum(game, rule=rule).eigenvalues, spectrum.eigenvalues)
+
+
+def test_the_soft_spectrum_at_the_start_has_the_stationary_length(setting_w):
+    game = gs.SolvableGAN(initial=setting_w, regularization=2.0)
+    values = gs.spectrum(game).eigenvalues
+    for value in np.linalg.eigvals(silent_matrix(game, setting_w.P)):
+        assert np.abs(values - value).min() < 1e-9
 
 
 def test_what_a_spectrum_cannot_be_asked():

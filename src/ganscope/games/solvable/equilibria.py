@@ -34,9 +34,10 @@ def known_equilibria(game: "SolvableGAN", about: Silence) -> list[Equilibrium]:
     lower threshold, if those are some but not all), `discriminator_wins` (one feature held, nothing generated), and
     for unmodelled features `pinned` (one of them held, everything else generated); with the hard constraint
     `generator_locks` (a column holds the discriminator); `active_recovery` (one feature recovered under an active
-    discriminator, the others unlearned); and with several columns `active_collapse` (all of them copy the strongest
-    feature, see `copying_state`). Those with an active discriminator are for the quadratic link, are listed for the
-    strongest four features, and only while the state holds up to 400 numbers.
+    discriminator, the others unlearned); and with several columns, where a feature is above the upper threshold,
+    `active_collapse` (all columns copy the strongest feature, see `copying_state`). Those with an active discriminator
+    are for the quadratic link, are listed for the strongest four features, and only while the state holds up to 400
+    numbers.
     """
     states = list(_silent(game, about))
     if game.link == "quadratic" and game.layout.size <= _LARGEST_STATE:
@@ -45,7 +46,8 @@ def known_equilibria(game: "SolvableGAN", about: Silence) -> list[Equilibrium]:
         if game.hard:
             states += _locked(game)
         states += _active(game, [i for i in strongest if matched(game, i)][:_STRONGEST])
-        copying = copying_state(game) if game.columns > 1 else None
+        relevant = game.columns > 1 and max(game.feature_variance) > phases.upper_threshold(about)
+        copying = copying_state(game) if relevant else None
         states += [] if copying is None else [("active_collapse", copying)]
     result = []
     for label, state in states:

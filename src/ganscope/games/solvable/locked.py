@@ -24,6 +24,7 @@ Array = npt.NDArray[np.float64]
 
 # What counts as at rest, and as a silent discriminator, for a root of Newton's method.
 _AT_REST, _SILENT = 1e-11, 1e-3
+_EFFORT = {"maxfev": 60}
 # A soft equilibrium is followed from the hard one through these multiples of its penalty.
 _SOFTENING = (100.0, 30.0, 10.0, 3.0, 1.7, 1.0)
 # Soft active recovery is looked for on so many squared lengths of the column.
@@ -103,7 +104,7 @@ def _copying_near(game: "SolvableGAN", start: MacroState) -> MacroState | None:
     other_q = (place >= at.q) & (place < at.r) & (place - at.q != strongest)
     rate, unfold, y = on_numbers(game, start, axes[~(other_P | other_q)])
     with np.errstate(all="ignore"):
-        found = scipy.optimize.root(rate, y, jac=lambda y: jacobian(rate, y), tol=1e-13).x
+        found = scipy.optimize.root(rate, y, jac=lambda y: jacobian(rate, y), tol=1e-13, options=_EFFORT).x
         arrived = np.abs(rate(found)).max() < _AT_REST
     state = MacroState.from_vector(unfold(found), game.features, columns)
     if not arrived or min(*np.abs(state.r), abs(state.q[strongest])) < _SILENT:
