@@ -1,0 +1,1 @@
+"""Linearisation and spectra, written for all games."""

@@ -18,17 +18,22 @@ Array = npt.NDArray[np.float64]
 
 def real_array(name: str, value: Any, *, ndim: int | None = None, expected: str = "finite numbers") -> Array:
     """A float64 array without NaN or infinities."""
-    if isinstance(value, str | bytes | dict | bool):
-        raise ParameterError(name, value, expected)
-    try:
-        array = np.array(value, np.float64)
-    except (TypeError, ValueError):
-        raise ParameterError(name, value, expected) from None
+    array = _as_array(name, value, expected)
     if ndim is not None and array.ndim != ndim:
         raise ParameterError(name, value, f"{expected}, with {ndim} dimension(s), not {array.ndim}")
     if not np.all(np.isfinite(array)):
         raise ParameterError(name, value, f"{expected}, without NaN or infinities")
     return array
+
+
+def _as_array(name: str, value: Any, expected: str) -> Array:
+    """A new float64 array, so that a later change of the caller's array changes nothing here."""
+    if isinstance(value, str | bytes | dict | bool):
+        raise ParameterError(name, value, expected)
+    try:
+        return np.array(value, np.float64)
+    except (TypeError, ValueError):
+        raise ParameterError(name, value, expected) from None
 
 
 def number(
@@ -56,12 +61,7 @@ def numbers_in(
 ) -> Array:
     """An array of numbers within a range; NaN is always refused."""
     expected = _range_text("", above, at_least, infinite)
-    if isinstance(value, str | bytes | dict | bool):
-        raise ParameterError(name, value, expected)
-    try:
-        array = np.array(value, np.float64)
-    except (TypeError, ValueError):
-        raise ParameterError(name, value, expected) from None
+    array = _as_array(name, value, expected)
     if shape is not None and array.shape != shape:
         raise ParameterError(name, value, f"{expected} of shape {shape}, not {array.shape}")
     _check_range(name, array, above, at_least, infinite, value, expected)

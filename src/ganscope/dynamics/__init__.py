@@ -1,0 +1,1 @@
+"""Integrators and update rules shared by games."""

@@ -1,0 +1,1 @@
+"""One folder per model: the model, its engines, its theory."""
