@@ -36,12 +36,16 @@ def lower_threshold(about: Silence) -> Any:
 
 
 def upper_threshold(about: Silence) -> Any:
-    """Feature strength above which no silent state is stable in that feature, whatever its overlap.
+    """Feature strength above which no silent state P = diag(p) is stable in that feature, whatever its overlap.
 
     -2 pull / (real_slope - fake_slope + speed_ratio length fake_slope): the trace changes sign. For the quadratic link
     (discriminator_lr^2 / generator_lr) noise_level / length. It is infinite where the denominator is not positive. For
     the quadratic link upper / lower = 2 / (speed_ratio length), so from speed_ratio length = 2 on there is no window
     between them: every feature that the discriminator sees is above both.
+
+    With latents that match the features the trace of the whole matrix is the same for all silent states, whatever P and
+    S: none of them is stable once the mean strength is above this threshold. While the mean is below it, one stronger
+    feature may still be held by a silent state whose columns mix the features.
     """
     slope = about.real_slope - about.fake_slope + about.speed_ratio * about.length * about.fake_slope
     return np.where(slope > 0, -2.0 * about.pull / np.where(slope > 0, slope, 1.0), math.inf)
