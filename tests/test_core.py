@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 import ganscope as gs
 from ganscope.core import checks, parallel, progress
 from ganscope.core.errors import unknown_name
+from ganscope.core.plain import to_json_text
 from ganscope.core.schedule import make_schedule
-from ganscope.core.store import to_json_text, write_text
+from ganscope.core.store import write_text
 
 
 def schedule(horizon=None, iterations=None, save_at=None, per_unit=100.0):

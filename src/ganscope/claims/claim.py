@@ -59,7 +59,7 @@ class ClaimResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, non-finite numbers as null."""
-        from ganscope.core.store import json_ready
+        from ganscope.core.plain import json_ready
 
         return {field.name: json_ready(getattr(self, field.name)) for field in fields(self)}
 

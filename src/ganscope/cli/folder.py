@@ -11,7 +11,8 @@ import xarray as xr
 
 from ganscope.core.errors import ParameterError, StoreError
 from ganscope.core.game import Game, from_json
-from ganscope.core.store import json_ready, load
+from ganscope.core.plain import json_ready
+from ganscope.core.store import load
 from ganscope.core.version import package_version
 
 REPORT, PICTURE = "report.json", "overview.png"

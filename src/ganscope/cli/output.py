@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from ganscope.core.store import to_json_text
+from ganscope.core.plain import to_json_text
 
 WIDTH = 80
 

@@ -25,10 +25,11 @@ from ganscope.cli.predict import collected, game_content, heading, outcome_line,
 from ganscope.cli.progress import progress_bar
 from ganscope.core.errors import ParameterError, StoreError
 from ganscope.core.outcome import Outcome, Prediction, Verdict
+from ganscope.core.plain import to_json_text
 from ganscope.core.results import compare
 from ganscope.core.schedule import make_schedule
 from ganscope.core.simulate import classify, predict, simulate
-from ganscope.core.store import save, to_json_text, write_text
+from ganscope.core.store import save, write_text
 from ganscope.core.version import package_version
 from ganscope.figures.plot import plot
 

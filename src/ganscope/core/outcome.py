@@ -4,6 +4,8 @@ import enum
 from dataclasses import dataclass, field
 from typing import Any
 
+from ganscope.core.plain import plain_dict
+
 
 class Outcome(enum.StrEnum):
     """What became of a run, or what theory says will; the model's finer label is kept beside it as `detail`."""
@@ -36,14 +38,16 @@ class Verdict:
     near_critical: bool = False
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {
-            "outcome": str(self.outcome),
-            "detail": self.detail,
-            "margin": self.margin,
-            "near_critical": self.near_critical,
-            "reasons": list(self.reasons),
-        }
+        """Plain values for strict JSON: non-finite numbers are None."""
+        return plain_dict(
+            {
+                "outcome": str(self.outcome),
+                "detail": self.detail,
+                "margin": self.margin,
+                "near_critical": self.near_critical,
+                "reasons": list(self.reasons),
+            }
+        )
 
 
 @dataclass(frozen=True)
@@ -81,10 +85,10 @@ class Spectrum:
         return self.values
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; complex numbers as pairs [real, imaginary]."""
+        """Plain values for strict JSON; complex numbers as pairs [real, imaginary]."""
         key = "multipliers" if self.is_map else "eigenvalues"
         pairs = [[float(v.real), float(v.imag)] for v in self.values]
-        return {key: pairs, "label": self.label, "rate": self.rate, "period": self.period}
+        return plain_dict({key: pairs, "label": self.label, "rate": self.rate, "period": self.period})
 
 
 @dataclass(frozen=True)
@@ -104,14 +108,16 @@ class Equilibrium:
     label: str
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """Plain values for strict JSON: non-finite numbers are None."""
         state = self.state.to_dict() if hasattr(self.state, "to_dict") else self.state
-        return {
-            "label": self.label,
-            "stability": self.stability,
-            "state": state,
-            "spectrum": self.spectrum.to_dict(),
-        }
+        return plain_dict(
+            {
+                "label": self.label,
+                "stability": self.stability,
+                "state": state,
+                "spectrum": self.spectrum.to_dict(),
+            }
+        )
 
 
 @dataclass(frozen=True)
@@ -143,18 +149,20 @@ class Prediction:
     game: Any = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {
-            "outcome": str(self.outcome),
-            "detail": self.detail,
-            "margin": self.margin,
-            "near_critical": self.near_critical,
-            "reasons": list(self.reasons),
-            "thresholds": dict(self.thresholds),
-            "equilibria": [equilibrium.to_dict() for equilibrium in self.equilibria],
-            "rates": dict(self.rates),
-            "best": dict(self.best),
-            "level": self.level,
-            "rule": self.rule,
-            "step_size": self.step_size,
-        }
+        """Plain values for strict JSON: non-finite numbers are None."""
+        return plain_dict(
+            {
+                "outcome": str(self.outcome),
+                "detail": self.detail,
+                "margin": self.margin,
+                "near_critical": self.near_critical,
+                "reasons": list(self.reasons),
+                "thresholds": dict(self.thresholds),
+                "equilibria": [equilibrium.to_dict() for equilibrium in self.equilibria],
+                "rates": dict(self.rates),
+                "best": dict(self.best),
+                "level": self.level,
+                "rule": self.rule,
+                "step_size": self.step_size,
+            }
+        )

@@ -1,13 +1,10 @@
 """Saving and loading runs: Zarr folders, written atomically, refused when they are not what was asked for."""
 
 import contextlib
-import json
-import math
 import os
 import shutil
 import uuid
 from pathlib import Path
-from typing import Any
 
 import xarray as xr
 
@@ -105,23 +102,3 @@ def write_bytes(path: str | os.PathLike[str], content: bytes) -> Path:
         with contextlib.suppress(OSError):
             scratch.unlink()
     return target
-
-
-def json_ready(value: Any) -> Any:
-    """A value with NaN and infinities as null, arrays as lists and complex numbers as pairs, for strict JSON."""
-    if isinstance(value, dict):
-        return {str(k): json_ready(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [json_ready(v) for v in value]
-    if hasattr(value, "tolist"):
-        return json_ready(value.tolist())
-    if isinstance(value, complex):
-        return [json_ready(value.real), json_ready(value.imag)]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
-
-
-def to_json_text(value: Any) -> str:
-    """Strict JSON, non-finite numbers as null."""
-    return json.dumps(json_ready(value), allow_nan=False)
