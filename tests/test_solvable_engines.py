@@ -475,3 +475,21 @@ def test_kernels_are_shared_between_equal_structures():
         2, 2, True, "quadratic", "gaussian", False
     )
     assert Layout(2, 2).size == 13
+
+
+def test_a_diverging_cell_of_the_sde_does_not_stop_the_others():
+    game = gs.SolvableGAN(regularization=0.1)
+    runs = gs.simulate_many(game, {"regularization": [0.1, 20.0]}, "sde", dimension=50, horizon=50)
+    assert np.isnan(runs.z.values[0, -1])
+    assert runs.z.values[0, 0] == pytest.approx(1.0)
+    assert np.isfinite(packed(runs)[1]).all()
+    with pytest.raises(gs.NotApplicable, match="leaves every bounded region"):
+        gs.fluctuations(game, 50, [0.0, 50.0])
+    assert np.isfinite(gs.fluctuations(game.replace(regularization=20.0), 20, [0.0, 20.0]).covariance).all()
+    with pytest.raises(gs.ParameterError, match="level 'sde' follows the ODE"):
+        gs.simulate(gs.SolvableGAN(initial="random"), "sde", dimension=50)
+
+
+def test_a_long_fast_oscillation_stays_in_the_compiled_solver():
+    run = gs.simulate(gs.SolvableGAN(feature_variance=1e3), "ode", horizon=400, rtol=1e-6)
+    assert np.isfinite(packed(run)).all()

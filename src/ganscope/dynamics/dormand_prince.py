@@ -18,8 +18,8 @@ from ganscope.core.compiled import compiled, stack_doubles
 # Why an integration ended.
 FINISHED, DIVERGED, TOO_MANY_STEPS = 0, 1, 2
 
-# Beyond this many steps an equation counts as stiff.
-MAX_STEPS = 200_000
+# Beyond this many steps, some ten seconds, an equation is given up.
+MAX_STEPS = 20_000_000
 
 
 def integrator(rate: Any, size: int, rows: int, lanes: int, cache: bool) -> Any:
@@ -34,7 +34,7 @@ def integrator(rate: Any, size: int, rows: int, lanes: int, cache: bool) -> Any:
 
     The result integrates equation `e` from `starts[e]` at time 0 with `parameters[:, e]`, and writes the state at each
     of the increasing `times` to `out[e]`, shape `[times, size]`. Where a component leaves `[-bound, bound]`, or the
-    equation is too stiff, the rest of `out[e]` is NaN and `status[e]` says which.
+    equation takes too many steps, the rest of `out[e]` is NaN and `status[e]` says which.
     """
     count, stages, row_count = size * lanes, 7 * size * lanes, rows * lanes
 

@@ -142,6 +142,8 @@ def check_samples(data: Any, constant_columns: str | None = None) -> Array:
     from_file = isinstance(data, str | os.PathLike)
     if from_file:
         data = read_table(data)
+    if np.iscomplexobj(data):
+        raise ParameterError("data", "complex numbers", "an array of real numbers (samples, dimension)")
     try:
         rows = np.asarray(data, np.float64)
     except (TypeError, ValueError):

@@ -20,13 +20,14 @@ import numpy.typing as npt
 from scipy.integrate import solve_ivp
 
 from ganscope.core.checks import number, one_of
+from ganscope.core.errors import ParameterError
 from ganscope.core.game import Request
 from ganscope.core.parallel import Task, run_tasks
 from ganscope.core.random import VECTOR_NOISE, normal_float32
 from ganscope.dynamics.dormand_prince import TOO_MANY_STEPS
 from ganscope.games.solvable import limit, starts
 from ganscope.games.solvable.drift import game_drift, latent_atoms
-from ganscope.games.solvable.packing import DISCRIMINATOR_LR, GENERATOR_LR, VARIANCES
+from ganscope.games.solvable.packing import DISCRIMINATOR_LR, GENERATOR_LR, REGULARIZATION, VARIANCES
 from ganscope.games.solvable.state import ESCAPED
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 Array = npt.NDArray[np.float64]
 
 _CELLS_PER_TASK = 1024
+# An explicit method that takes more steps than this for the sake of stability alone is the wrong one.
+_STIFF_STEPS = 1e6
 # Larger states than this do not fit the compiled solver's stack.
 _MAX_COMPILED_SIZE = 2000
 _MAX_LANED_SIZE = 200
@@ -49,22 +52,25 @@ def run_ode(game: "SolvableGAN", request: Request) -> Array:
     start, times = game.start.vector(), request.schedule.times
     out = np.empty((request.cells, len(times), len(start)))
     status = np.full(request.cells, TOO_MANY_STEPS)
-    if _compilable(game) and not slow_rates:
-        lanes = 1 if request.cells == 1 or len(start) > _MAX_LANED_SIZE else limit.LANES
+    stiff = is_stiff(parameters, float(times[-1]))
+    quick = np.flatnonzero(~stiff)
+    if _compilable(game) and not slow_rates and len(quick):
+        lanes = 1 if len(quick) == 1 or len(start) > _MAX_LANED_SIZE else limit.LANES
         assert isinstance(game.link, str)
         solver = limit.ode_solver(game.features, game.columns, game.hard, game.link, lanes)
 
         def part(first: int) -> Task:
             def work(tick: Callable[[float], None]) -> None:
-                chosen = slice(first, min(first + _CELLS_PER_TASK, request.cells))
-                beginnings = np.repeat(start[None], chosen.stop - first, axis=0)
-                columns = np.ascontiguousarray(parameters[:, chosen])
-                solver(beginnings, columns, times, rtol, atol, ESCAPED, out[chosen], status[chosen])
-                tick(float(chosen.stop - first))
+                chosen = quick[first : first + _CELLS_PER_TASK]
+                beginnings = np.repeat(start[None], len(chosen), axis=0)
+                found, ends = np.empty((len(chosen), *out.shape[1:])), np.empty(len(chosen), status.dtype)
+                solver(beginnings, np.ascontiguousarray(parameters[:, chosen]), times, rtol, atol, ESCAPED, found, ends)
+                out[chosen], status[chosen] = found, ends
+                tick(float(len(chosen)))
 
             return work
 
-        run_tasks([part(b) for b in range(0, request.cells, _CELLS_PER_TASK)], "ode", float(request.cells))
+        run_tasks([part(b) for b in range(0, len(quick), _CELLS_PER_TASK)], "ode", float(len(quick)))
     left = np.flatnonzero(status == TOO_MANY_STEPS)
     if len(left):
         rate, _ = game_drift(game, small_rate_limit=slow_rates)
@@ -72,7 +78,7 @@ def run_ode(game: "SolvableGAN", request: Request) -> Array:
         def finish(cell: int) -> Task:
             def work(tick: Callable[[float], None]) -> None:
                 column = parameters[:, cell]
-                out[cell] = _integrate(lambda t, x: rate(x, column), start, times, rtol, atol, stiff=not game.hard)
+                out[cell] = integrate(lambda t, x: rate(x, column), start, times, rtol, atol, stiff=bool(stiff[cell]))
                 tick(1.0)
 
             return work
@@ -87,14 +93,27 @@ def _compilable(game: "SolvableGAN") -> bool:
     return closed and game.layout.size <= _MAX_COMPILED_SIZE
 
 
-def _integrate(
-    field: Callable[[float, Array], Any], start: Array, times: Array, rtol: float, atol: float, stiff: bool
+def is_stiff(parameters: Array, horizon: float) -> Any:
+    """Whether the soft constraint alone would force an explicit method to very many steps, one value per column."""
+    strength = np.where(np.isinf(parameters[REGULARIZATION]), 0.0, parameters[REGULARIZATION])
+    fastest = 2.0 * strength * np.maximum(parameters[DISCRIMINATOR_LR], parameters[GENERATOR_LR])
+    return fastest * horizon > _STIFF_STEPS
+
+
+def integrate(
+    field: Callable[[float, Array], Any],
+    start: Array,
+    times: Array,
+    rtol: float,
+    atol: float,
+    stiff: bool,
+    watched: int | None = None,
 ) -> Array:
-    """Solution of an ODE at `times` by SciPy, NaN after it leaves every bounded region."""
+    """Solution of an ODE at `times` by SciPy, `[times, size]`; NaN once a component before `watched` escapes."""
 
     def escapes(t: float, x: Array) -> float:
         del t
-        return float(np.max(np.abs(x))) - ESCAPED
+        return float(np.max(np.abs(x[:watched]))) - ESCAPED
 
     escapes.terminal = True  # type: ignore[attr-defined]
     result = np.full((len(times), len(start)), np.nan)
@@ -112,8 +131,8 @@ def _integrate(
             atol=atol,
             events=escapes,
         )
-    found = solution.y.T
-    result[: len(found)] = found
+    if len(solution.t):  # SciPy gives a list, not an array, when the first record was not reached
+        result[: len(solution.t)] = solution.y.T
     return result
 
 
@@ -128,8 +147,10 @@ def run_sde(game: "SolvableGAN", request: Request) -> tuple[Array, dict[str, Arr
     parameters = game.rows(request.over, request.cells)
     lead = (request.cells, replicas)
     out = np.full((*lead, len(times), game.layout.size), np.nan)
-    kept = np.empty((*lead, len(times) if keep_rows else 0, count, columns + 1))
+    kept = np.full((*lead, len(times) if keep_rows else 0, count, columns + 1), np.nan)
     real = np.empty((*lead, count, features))
+    if isinstance(game.initial, str):
+        raise ParameterError("initial", game.initial, "a MacroState: level 'sde' follows the ODE from its overlaps")
     beginning, streams, seed = game.start.vector(), request.streams, request.seed
     starts.check(game, count, frame)
 
@@ -143,6 +164,8 @@ def run_sde(game: "SolvableGAN", request: Request) -> tuple[Array, dict[str, Arr
             for record, time in enumerate(times):
                 if time > now:
                     x, propagator, response, covariance = transition(game, parameters[:, cell], x, time - now)
+                    if not np.isfinite(covariance).all():
+                        break  # the overlaps have left every bounded region: the rest of the record stays NaN
                     values, vectors = np.linalg.eigh(covariance)
                     root = vectors * np.sqrt(np.clip(values, 0.0, None))
                     for replica in range(replicas):
@@ -217,7 +240,8 @@ def transition(game: "SolvableGAN", parameters: Array, x: Array, duration: float
         )
 
     beginning = np.concatenate([x, np.eye(m).ravel(), np.zeros(m * features + m * m)])
-    end = _integrate(field, beginning, np.array([duration]), 1e-9, 1e-12, stiff=not game.hard)[0]
+    stiff = bool(is_stiff(parameters, duration))
+    end = integrate(field, beginning, np.array([duration]), 1e-9, 1e-12, stiff, watched=size)[0]
     return (
         end[:size],
         end[size : size + m * m].reshape(m, m),

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
-from scipy.integrate import solve_ivp
 
 from ganscope.analysis.linearisation import jacobian
 from ganscope.core.errors import NotApplicable, ParameterError
@@ -21,6 +20,7 @@ from ganscope.core.game import to_json
 from ganscope.core.schedule import make_schedule
 from ganscope.core.version import package_version
 from ganscope.games.solvable.drift import game_drift
+from ganscope.games.solvable.flow import integrate, is_stiff
 from ganscope.games.solvable.packing import (
     DATA_NOISE,
     DISCRIMINATOR_LR,
@@ -36,15 +36,16 @@ if TYPE_CHECKING:
 Array = npt.NDArray[np.float64]
 
 
-def _solve(field: Any, start: Array, times: Array, stiff: bool) -> Array:
-    """Values at `times`, shape `[times, len(start)]`."""
-    if times[-1] == 0.0:
-        return np.repeat(start[None], len(times), axis=0)
-    method = "LSODA" if stiff else "DOP853"
-    solution = solve_ivp(field, (0.0, times[-1]), start, method=method, t_eval=times, rtol=1e-8, atol=1e-11)
-    if not solution.success or solution.y.shape[1] < len(times):
-        raise NotApplicable(f"the path leaves every bounded region: {solution.message}")
-    result: Array = solution.y.T
+def _solve(game: "SolvableGAN", field: Any, start: Array, times: Array) -> Array:
+    """Values at `times`, shape `[times, len(start)]`.
+
+    Raises:
+        NotApplicable: If the overlaps leave every bounded region.
+    """
+    stiff = bool(is_stiff(game.rows()[:, 0], float(times[-1])))
+    result = integrate(field, start, times, 1e-8, 1e-11, stiff, watched=game.layout.size)
+    if not np.isfinite(result).all():
+        raise NotApplicable("the path leaves every bounded region: there is nothing to fluctuate about")
     return result
 
 
@@ -169,7 +170,7 @@ def fluctuations(game: "SolvableGAN", horizon: float | None = None, save_at: Any
         spread = J @ covariance
         return np.concatenate([rate(x, parameters), (spread + spread.T + increment_covariance(game, x)).ravel()])
 
-    solution = _solve(field, np.concatenate([start, np.zeros(size**2)]), times, stiff=not game.hard)
+    solution = _solve(game, field, np.concatenate([start, np.zeros(size**2)]), times)
     names = component_names(game)
     return xr.Dataset(
         {
@@ -228,7 +229,7 @@ def replica_overlap(game: "SolvableGAN", horizon: float | None = None, save_at: 
         return np.concatenate([rate(x, parameters), [d_rho], d_R, tau_g * (grow + grow.T).ravel()])
 
     beginning = np.concatenate([start, [start[at.z]], start[at.r : at.S], start[at.S : at.z]])
-    solution = _solve(field, beginning, times, stiff=not game.hard)[:, at.size :]
+    solution = _solve(game, field, beginning, times)[:, at.size :]
     return xr.Dataset(
         {
             "discriminator_overlap": ("time", solution[:, 0]),
