@@ -9,7 +9,10 @@ from typing import Any
 
 from ganscope.core import registry
 
-registry.declare(solvable="ganscope.games.solvable.model:SolvableGAN")
+registry.declare(
+    solvable="ganscope.games.solvable.model:SolvableGAN",
+    kernel="ganscope.games.kernel.model:KernelGAN",
+)
 
 # Public names and their modules; nothing is imported before it is used.
 _PUBLIC = {
@@ -17,6 +20,16 @@ _PUBLIC = {
     "MacroState": "ganscope.games.solvable.state",
     "fluctuations": "ganscope.games.solvable.fluctuations",
     "replica_overlap": "ganscope.games.solvable.fluctuations",
+    "KernelGAN": "ganscope.games.kernel.model",
+    "IsolatedNeighbourhood": "ganscope.games.kernel.isolated",
+    "RBF": "ganscope.games.kernel.kernels",
+    "RationalQuadratic": "ganscope.games.kernel.kernels",
+    "Matern32": "ganscope.games.kernel.kernels",
+    "Matern52": "ganscope.games.kernel.kernels",
+    "RBFSum": "ganscope.games.kernel.kernels",
+    "Laplace": "ganscope.games.kernel.kernels",
+    "propulsion_speed": "ganscope.games.kernel.end_states",
+    "equilibrium": "ganscope.games.kernel.equilibria",
     "simulate": "ganscope.core.simulate",
     "simulate_many": "ganscope.core.simulate",
     "predict": "ganscope.core.simulate",

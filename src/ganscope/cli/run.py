@@ -27,8 +27,7 @@ from ganscope.core.errors import ParameterError, StoreError
 from ganscope.core.outcome import Outcome, Prediction, Verdict
 from ganscope.core.plain import to_json_text
 from ganscope.core.results import compare
-from ganscope.core.schedule import make_schedule
-from ganscope.core.simulate import classify, predict, simulate
+from ganscope.core.simulate import classify, level_schedule, predict, simulate
 from ganscope.core.store import save, write_text
 from ganscope.core.version import package_version
 from ganscope.figures.plot import plot
@@ -85,11 +84,9 @@ def _check(experiment: Experiment, folder: Path, force: bool) -> None:
             continue
         start = simulate(experiment.game, level, **{**settings, "save_at": [0.0]})
         spec = experiment.game.levels[level]
-        per_unit = None
-        if spec.steps_per_unit is not None:
-            per_unit = spec.steps_per_unit(start.attrs.get("dimension"), settings.get("step_size"))
         length = (settings.get(name) for name in ("horizon", "iterations", "save_at"))
-        make_schedule(*length, per_unit=per_unit, default_horizon=spec.default_horizon)
+        rule = start.attrs.get("rule")
+        level_schedule(experiment.game, spec, rule, start.attrs.get("dimension"), settings.get("step_size"), *length)
 
 
 def _run(experiment: Experiment, folder: Path, quiet: bool, force: bool) -> dict[str, Any]:

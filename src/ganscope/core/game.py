@@ -32,8 +32,10 @@ class Level:
         rules: Update rules that it knows, the default one first; empty for a flow.
         stochastic: Whether replicas differ.
         dimensional: Whether it takes `dimension`, the ambient size of a finite run.
-        steps_per_unit: Iterations per unit of time for a given `dimension` and `step_size`; None without iterations.
+        steps_per_unit: Iterations per unit of time for a game, `dimension` and `step_size`; None without iterations.
+        time_unit: The parameter that is the time of one iteration, where there is one.
         takes_step_size: Whether it takes `step_size`.
+        default_iterations: Length of a run when nothing says it, in iterations; None: `default_horizon`.
         default_horizon: Length of a run when nothing says it, in time.
         options: Further keyword arguments of `simulate`, with their defaults.
     """
@@ -41,8 +43,10 @@ class Level:
     rules: tuple[str, ...] = ()
     stochastic: bool = False
     dimensional: bool = False
-    steps_per_unit: Callable[[int | None, float | None], float] | None = None
+    steps_per_unit: Callable[[Any, int | None, float | None], float] | None = None
+    time_unit: str | None = None
     takes_step_size: bool = False
+    default_iterations: int | None = None
     default_horizon: float = 400.0
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -58,6 +62,7 @@ class Request:
         cells: Number of cells.
         streams: Noise streams, shape `[cells, replicas]`, uint64.
         options: The level's further options.
+        notes: What the engine wants to be known about the run; becomes attributes of the data set.
     """
 
     level: str
@@ -71,6 +76,7 @@ class Request:
     cells: int
     streams: npt.NDArray[np.uint64] | None
     options: Mapping[str, Any]
+    notes: dict[str, Any] = field(default_factory=dict)
 
 
 # A variable of a run: names of its dimensions after cell and replica, and values `[cells, replicas, *dimensions]`.

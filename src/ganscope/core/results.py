@@ -15,12 +15,19 @@ def run_dataset(game: Game, request: Request, variables: dict[str, Variable], ma
     lead: tuple[str, ...] = (("cell",) if many else ()) + (("replica",) if request.replicas > 1 else ())
     index = (slice(None) if many else 0, slice(None) if request.replicas > 1 else 0)
     data = {name: ((*lead, *dims), values[index]) for name, (dims, values) in variables.items()}
-    coords: dict[str, Any] = {"time": ("time", request.schedule.times, {"long_name": "time"})}
+    coords: dict[str, Any] = {}
+    unit = game.levels[request.level].time_unit
+    if unit is not None and unit in request.over and request.schedule.iterations is not None:
+        # every cell has times of its own
+        own = request.over[unit][:, None] * request.schedule.iterations
+        coords["cell_time"] = (("cell", "time"), own, {"long_name": "time"})
+    else:
+        coords["time"] = ("time", request.schedule.times, {"long_name": "time"})
     if request.schedule.iterations is not None:
         coords["iteration"] = ("time", request.schedule.iterations)
     if many:
         for name, values in request.over.items():
-            coords[name] = (("cell", *(f"{name}_index" for _ in values.shape[1:])), values)
+            coords[_coordinate(name, data)] = (("cell", *_index_names(name, values.ndim - 1)), values)
     try:
         text = to_json(game)
     except NotApplicable as error:
@@ -36,12 +43,23 @@ def run_dataset(game: Game, request: Request, variables: dict[str, Variable], ma
     if request.dimension is not None:
         attrs["dimension"] = request.dimension
     attrs["replicas"] = request.replicas
+    attrs |= request.notes
     if many:
         attrs["over"] = list(request.over)
     run = xr.Dataset(data, coords, attrs)
     if text.startswith("not available"):
         run.encoding["game"] = game  # a game made of Python functions stays with the run, in this process only
     return run
+
+
+def _coordinate(name: str, variables: Any) -> str:
+    """The coordinate that holds a varied parameter; a start is told from the variable that it starts."""
+    return f"initial_{name}" if name in variables else name
+
+
+def _index_names(name: str, count: int) -> list[str]:
+    """Dimensions of a parameter that is an array in every cell."""
+    return [f"{name}_index" if count == 1 else f"{name}_index_{k}" for k in range(count)]
 
 
 def game_of(run: xr.Dataset) -> Game:
@@ -51,7 +69,8 @@ def game_of(run: xr.Dataset) -> Game:
     if "cell" in run.dims:
         raise ParameterError("run", f"{run.sizes['cell']} cells", "one cell: select it with run.isel(cell=...)")
     game: Game = run.encoding["game"] if "game" in run.encoding else from_json(run.attrs["game"])
-    varied = {name: run.coords[name].values for name in run.attrs.get("over", ()) if name in run.coords}
+    names = {name: _coordinate(name, run.data_vars) for name in run.attrs.get("over", ())}
+    varied = {name: run.coords[place].values for name, place in names.items() if place in run.coords}
     return game.replace(**varied) if varied else game
 
 

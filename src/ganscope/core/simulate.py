@@ -12,7 +12,7 @@ from ganscope.core.game import Game, Level, Request
 from ganscope.core.outcome import Prediction, Spectrum, Verdict
 from ganscope.core.random import check_seed, replica_streams, stream_of
 from ganscope.core.results import game_of, run_dataset
-from ganscope.core.schedule import make_schedule
+from ganscope.core.schedule import Schedule, make_schedule
 
 
 def simulate(
@@ -126,9 +126,12 @@ def _request(
     for name in options:
         if name not in spec.options:
             raise unknown_name("option", name, [*spec.options, *_COMMON_OPTIONS])
-    per_unit = None if spec.steps_per_unit is None else spec.steps_per_unit(dimension, step_size)
-    schedule = make_schedule(horizon, iterations, save_at, per_unit=per_unit, default_horizon=spec.default_horizon)
     checked, cells = game.check_cells(over)
+    if spec.time_unit in checked and rule != FLOW and iterations is None:
+        raise ParameterError(
+            "iterations", None, f"a number: {spec.time_unit} is the time of an iteration, and it differs"
+        )
+    schedule = level_schedule(game, spec, rule, dimension, step_size, horizon, iterations, save_at)
     streams = None
     if spec.stochastic:
         streams = replica_streams(_cell_streams(game, level, checked, cells), replicas)
@@ -147,6 +150,27 @@ def _request(
     )
 
 
+def level_schedule(
+    game: Game,
+    spec: Level,
+    rule: str | None,
+    dimension: int | None,
+    step_size: float | None,
+    horizon: Any,
+    iterations: Any,
+    save_at: Any,
+) -> Schedule:
+    """When a run of a level is recorded; arguments as in `simulate`, checked here."""
+    per_unit = None
+    if spec.steps_per_unit is not None and rule != FLOW:
+        per_unit = spec.steps_per_unit(game, dimension, step_size)
+        if horizon is None and iterations is None and save_at is None:
+            iterations = spec.default_iterations
+    return make_schedule(horizon, iterations, save_at, per_unit=per_unit, default_horizon=spec.default_horizon)
+
+
+# The rule of levels that know both iterations and the limit of small rates.
+FLOW = "flow"
 _COMMON_OPTIONS = ("horizon", "iterations", "rule", "step_size", "dimension", "replicas", "seed", "save_at")
 
 

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from ganscope.games.solvable.model import SolvableGAN
 
 
-def _per_unit(dimension: int | None, step_size: float | None) -> float:
-    del step_size
+def _per_unit(game: Any, dimension: int | None, step_size: float | None) -> float:
+    del game, step_size
     assert dimension is not None
     return float(dimension)
 

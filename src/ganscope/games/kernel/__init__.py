@@ -1,0 +1,1 @@
+"""GANs whose discriminator lives in the space of a kernel, after Becker, Pandit, Rangan and Fletcher."""

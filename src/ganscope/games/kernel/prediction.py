@@ -1,0 +1,249 @@
+"""What theory says about a kernel GAN: where it ends, whether that is stable, how fast, and what would be best."""
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ganscope.analysis.spectrum import stability_of
+from ganscope.core.checks import one_of
+from ganscope.core.errors import NotApplicable, ParameterError, unknown_name
+from ganscope.core.outcome import Equilibrium, Outcome, Prediction, Spectrum
+from ganscope.dynamics.rules import FLOW, RULES
+from ganscope.games.kernel import recommendation
+from ganscope.games.kernel.equilibria import DENSE, descend, equilibrium, label, newton
+from ganscope.games.kernel.good_minimum import (
+    Stiffness,
+    conditioning,
+    disc_multipliers,
+    good_minimum,
+    length_scale,
+    matches_data,
+    mode_multipliers,
+)
+from ganscope.games.kernel.landscape import Landscape, describe, isolation
+from ganscope.games.kernel.linearisation import neutral_modes, neutral_tolerance, spectrum_at
+from ganscope.games.kernel.random_features import FeatureKernel
+
+if TYPE_CHECKING:
+    from ganscope.games.kernel.model import KernelGAN
+
+Array = npt.NDArray[np.float64]
+
+DEFAULT_RULE = RULES[0]
+# Multipliers that turn or change sides this close to the unit circle make a prediction near critical.
+_CRITICAL = 2e-3
+# The isolated formulas hold while true points are further apart than so many bandwidths.
+_ISOLATED = 3.0
+
+
+class _View:
+    """A game seen with another kernel: the one that random features stand for."""
+
+    def __init__(self, game: "KernelGAN", kernel: Any) -> None:
+        self.game, self.kernel = game, kernel
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.game, name)
+
+
+def effective(game: "KernelGAN", seed: int = 0) -> Any:
+    """The game that theory speaks about: with random features, the one with their kernel."""
+    if game.representation != "random_features":
+        return game
+    return _View(game, FeatureKernel.of(game.kernel, game.axes, game.features, seed))
+
+
+def spectrum(game: "KernelGAN", at: Any = None, rule: str | None = None, **options: Any) -> Spectrum:
+    """Spectrum of the game linearised at generated points and their best discriminator.
+
+    Args:
+        game: The game.
+        at: Generated points, shape `[M, axes]`; None for the equilibrium next to the game's own.
+        rule: None for the flow, or an update rule.
+        options: `momentum` of heavy_ball; `seed` of the random features; `count` of values for large games.
+    """
+    for name in options:
+        if name not in ("momentum", "seed", "count"):
+            raise unknown_name("option", name, ["momentum", "seed", "count"])
+    seen = effective(game, options.pop("seed", 0))
+    points = equilibrium(seen).state if at is None else at
+    return spectrum_at(seen, points, rule, **options)
+
+
+def predict(
+    game: "KernelGAN", level: str | None = None, rule: str | None = None, step_size: float | None = None
+) -> Prediction:
+    """What theory says; the rule is `alternating` unless another one, or `flow`, is asked for."""
+    if level is not None:
+        one_of("level", level, game.levels)
+    if step_size is not None:
+        raise ParameterError("step_size", step_size, "nothing: the kernel GAN has learning rates")
+    rule = DEFAULT_RULE if rule is None else one_of("rule", rule, (*RULES, FLOW))
+    about: dict[str, Any] = {"level": level or "gda", "rule": rule, "game": game}
+    if not game.kernel.differentiable:
+        reason = f"kernel {type(game.kernel).__name__} is not differentiable at coincident points: there is no theory"
+        return Prediction(Outcome.UNDECIDED, "unknown", math.nan, (reason,), **about)
+    if game.regularization == 0:
+        return _unregularized(game, rule, about)
+    seen = effective(game)
+    state, caveats = resting_place(seen)
+    values = spectrum_at(seen, state, rule)
+    rest = Equilibrium(state, values, stability_of(values), _label(seen, state))
+    modes = conditioning(seen, state) if matches_data(seen, state) else None
+    end = describe(game, state)
+    outcome, detail, margin, reasons = _verdict(seen, rest, end, rule, modes)
+    best, advice = recommendation.recommend(seen, state, rule, modes)
+    return Prediction(
+        outcome,
+        detail,
+        margin,
+        (*reasons, *_facts(game), *caveats, *advice),
+        end.near_critical or _is_critical(values, rule),
+        thresholds=recommendation.thresholds(seen, state, rule, modes),
+        equilibria=[rest],
+        rates=_rates(seen, values, rule, modes),
+        best=best,
+        **about,
+    )
+
+
+def resting_place(game: Any) -> tuple[Array, tuple[str, ...]]:
+    """Where the descent of MMD^2 from the generated points ends, and what must be said about it.
+
+    Very large games are not followed: there, the data themselves if they can be matched.
+    """
+    if game.generated_points.size <= DENSE:
+        low = descend(game, game.generated_points)
+        root = newton(game, low)
+        if root.converged and float(np.max(np.abs(root.state - low))) <= length_scale(game.kernel):
+            low = root.state
+        snapped = good_minimum(game, low)
+        if snapped is not None and float(np.max(np.abs(snapped - low))) <= 1e-3 * length_scale(game.kernel):
+            return snapped, ()
+        return low, ()
+    matched = good_minimum(game)
+    if matched is None:
+        raise NotApplicable(
+            f"theory follows at most {DENSE} coordinates of generated points, unless they can match the data one to one"
+        )
+    far = float(np.max(np.linalg.norm(matched - game.generated_points, axis=1))) / length_scale(game.kernel)
+    caveat = f"assumes that training reaches the data; the farthest point has {far:.2g} kernel widths to go"
+    return matched, (caveat,)
+
+
+def _label(game: Any, points: Array) -> str:
+    return label(game, points) if points.size <= DENSE or matches_data(game, points) else "minimum"
+
+
+def _verdict(
+    game: Any, rest: Equilibrium, end: Landscape, rule: str, modes: Stiffness | None
+) -> tuple[Outcome, str, float, tuple[str, ...]]:
+    values = rest.spectrum
+    forgotten = disc_multipliers(game.forgetting, rule)
+    if values.is_map and np.max(np.abs(forgotten)) > 1:
+        reason = f"discriminator_lr times regularization is {game.forgetting:.3g}: the discriminator overshoots itself"
+        return Outcome.DIVERGED, "diverging", 1 - float(np.max(np.abs(forgotten))), (reason,)
+    margin = 1 - math.exp(-values.rate) if values.is_map else values.rate
+    lead = _leading(game, rest)
+    neutral = neutral_modes(game, rest.state, values)
+    words = (f"{neutral} neutral modes are left out",) if neutral else ()
+    if rest.stability == "unstable":
+        turning = abs(lead.imag) > 1e-9 * max(1.0, abs(lead))
+        size = f"leading multiplier of modulus {abs(lead):.6g}" if values.is_map else f"growth rate {lead.real:.4g}"
+        if turning:
+            return (
+                Outcome.OSCILLATING,
+                "diverge_oscillatory",
+                margin,
+                (f"{size}, turning: the orbit stays bounded", *words),
+            )
+        if values.is_map and lead.real < 0:
+            return Outcome.OSCILLATING, "flip", margin, (f"{size}, changing sides in every iteration", *words)
+        return (
+            Outcome.UNDECIDED,
+            "diverge_monotone",
+            margin,
+            (f"{size}: the points leave, theory does not say where to", *words),
+        )
+    if rest.stability == "marginal":
+        return Outcome.UNDECIDED, "marginal", 0.0, ("no mode grows and none decays", *words)
+    if end.outcome is not Outcome.CONVERGED:
+        return end.outcome, end.detail, end.margin, (*end.reasons, *words)
+    detail = "converge_" + ("oscillatory" if rest.spectrum.label == "stable_spiral" else "monotone")
+    if modes is not None and _coincide(game, rest.state) and neutral:
+        detail = "algebraic"
+        words = (f"{neutral} neutral modes decay like a power of time",)
+    return Outcome.CONVERGED, detail, margin, (*end.reasons, *words)
+
+
+def _leading(game: Any, rest: Equilibrium) -> complex:
+    values = np.asarray(rest.spectrum.values)
+    tolerance = neutral_tolerance(game, rest.state)
+    moving = np.abs(values - 1.0 if rest.spectrum.is_map else values) > tolerance
+    return complex(values[np.argmax(moving)])
+
+
+def _coincide(game: Any, points: Array) -> bool:
+    return len(np.unique(np.round(points / length_scale(game.kernel), 6), axis=0)) < len(points)
+
+
+def _is_critical(values: Spectrum, rule: str) -> bool:
+    """Whether a turning or alternating mode is close to the stability boundary."""
+    all_values = np.asarray(values.values)
+    if not values.is_map:
+        turning = np.abs(all_values.imag) > 1e-9
+        return bool(np.any(np.abs(all_values.real[turning]) < _CRITICAL * np.abs(all_values[turning])))
+    turning = (np.abs(all_values.imag) > 1e-9) | (all_values.real < 0)
+    return bool(np.any(np.abs(np.abs(all_values[turning]) - 1) < _CRITICAL))
+
+
+def _facts(game: "KernelGAN") -> tuple[str, ...]:
+    """What the points alone say."""
+    facts = []
+    apart = isolation(game.real_points)
+    if math.isfinite(apart) and apart < _ISOLATED * game.bandwidth:
+        facts.append(
+            f"true points are as close as {apart / game.bandwidth:.2g} bandwidths: they are not isolated, and a "
+            "narrower kernel would converge faster"
+        )
+    surplus = game.real_mass.sum() - game.generated_mass.sum()
+    if abs(surplus) > 1e-9:
+        facts.append(f"generated_mass sums to {surplus:.3g} {'less' if surplus > 0 else 'more'} than real_mass")
+    if len(game.generated_points) > 300 and game.axes > 2 and game.representation == "auto":
+        facts.append("representation='random_features' would simulate this faster, to percent accuracy")
+    return tuple(facts)
+
+
+def _rates(game: Any, values: Spectrum, rule: str, modes: Stiffness | None) -> dict[str, Any]:
+    unit = game.discriminator_lr
+    rates: dict[str, Any] = {}
+    if values.is_map:
+        rates["spectral_radius"] = math.exp(-values.rate)
+        rates["per_iteration"], rates["per_time"] = values.rate, values.rate / unit
+        rates["iterations_per_decade"] = math.log(10) / values.rate if values.rate > 0 else math.inf
+    else:
+        rates["per_time"] = values.rate
+    rates["period"] = values.period
+    if modes is not None:
+        rates["stiffest"], rates["softest"] = modes.largest, modes.smallest
+        rates["conditioning"] = modes.conditioning
+        rates["conditioning_is_a_bound"] = not modes.certain
+    return rates
+
+
+def _unregularized(game: "KernelGAN", rule: str, about: dict[str, Any]) -> Prediction:
+    """regularization = 0: no unique equilibrium; at a good minimum the modes are known all the same."""
+    reasons = ["regularization = 0 has no unique equilibrium"]
+    rates: dict[str, Any] = {}
+    seen = effective(game.replace(regularization=1.0))
+    matched = good_minimum(seen)
+    if matched is not None and rule != FLOW:
+        modes = conditioning(seen, matched)
+        couplings = game.generator_lr * game.discriminator_lr * modes.values
+        radius = float(np.max(np.abs(mode_multipliers(couplings, 0.0, rule))))
+        rates = {"spectral_radius": radius, "stiffest": modes.largest, "softest": modes.smallest}
+        word = "grow" if radius > 1 + 1e-9 else ("neither grow nor decay" if radius > 1 - 1e-9 else "decay")
+        reasons.append(f"small displacements from the data {word} under {rule} updates (spectral radius {radius:.6g})")
+    return Prediction(Outcome.UNDECIDED, "unknown", math.nan, tuple(reasons), rates=rates, **about)
