@@ -7,6 +7,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 RUN_READY := $(VENV)/.run-ready
 TEST_READY := $(VENV)/.test-ready
 
+# Whose engines `make bench` times.
+MODEL ?= solvable kernel
+
 COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
 	--extra examples --group build --constraint requirements/constraints.txt \
 	--no-annotate --no-emit-index-url --custom-compile-command "make lock"
@@ -35,8 +38,10 @@ claims: $(RUN_READY) ## Check the numbered claims of every model
 	@$(BIN)/ganscope claims
 
 # The two variables pin an OpenBLAS kernel on some machines; the NumPy baselines shall run on the one it would choose.
-bench: $(TEST_READY) ## Time the engines against naive code
-	@env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/python benchmarks/solvable.py
+bench: $(TEST_READY) ## Time the engines against naive code; MODEL=kernel for one model
+	@for model in $(MODEL); do \
+		env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/python benchmarks/$$model.py || exit 1; \
+	done
 
 format: $(TEST_READY) ## Format the code and mend what the linter can
 	@$(BIN)/ruff format .

@@ -4,9 +4,6 @@ Everything runs on one core, contenders interleaved in one process; figures are 
 `--write` puts the table into docs/benchmarks.md; `--quick` takes fewer rounds.
 """
 
-import argparse
-import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -15,14 +12,10 @@ import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
-for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "GANSCOPE_THREADS"):
-    os.environ[name] = "1"
-os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tests"))
-
+import harness  # first: it sets the threads
 import numpy as np
 import reference_solvable as reference
+from harness import ROOT, Row, race
 from scipy.integrate import solve_ivp
 
 import ganscope as gs
@@ -34,20 +27,7 @@ START = gs.MacroState([[0.3, 0.1], [0.05, 0.25]], [0.3, 0.2])
 GAME = gs.SolvableGAN(initial=START)
 
 
-def race(contenders: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Median CPU seconds of each contender over interleaved rounds, after one warm-up round."""
-    for run in contenders.values():
-        run()
-    seconds: dict[str, list[float]] = {name: [] for name in contenders}
-    for _ in range(rounds):
-        for name, run in contenders.items():
-            start = time.process_time()
-            run()
-            seconds[name].append(time.process_time() - start)
-    return {name: statistics.median(values) for name, values in seconds.items()}
-
-
-def sgd_rows(rounds: int) -> list[tuple[str, str, str]]:
+def sgd_rows(rounds: int) -> list[Row]:
     """SGD on every weight against the float64 loop with three noise vectors, and against drawing normals."""
 
     @compiled(cache=False)
@@ -85,7 +65,7 @@ def sgd_rows(rounds: int) -> list[tuple[str, str, str]]:
     return rows
 
 
-def chain_rows(rounds: int) -> list[tuple[str, str, str]]:
+def chain_rows(rounds: int) -> list[Row]:
     """The exact chain against one NumPy step, alone and in company."""
     steps, few, lanes = 500_000, 300, 10_000
     state = reference.unpack(START.vector(), 2, 2)
@@ -120,7 +100,7 @@ def chain_rows(rounds: int) -> list[tuple[str, str, str]]:
     ]
 
 
-def ode_rows(rounds: int) -> list[tuple[str, str, str]]:
+def ode_rows(rounds: int) -> list[Row]:
     """A 100 x 100 map of the ODE to time 200 against SciPy in a loop and diffrax under vmap."""
     import diffrax
     import jax
@@ -172,7 +152,7 @@ def ode_rows(rounds: int) -> list[tuple[str, str, str]]:
     ]
 
 
-def memory_rows() -> list[tuple[str, str, str]]:
+def memory_rows() -> list[Row]:
     """Peak memory of SGD at dimension 1e6, in units of its weights, for few and for more steps."""
     n = 10**6
     weights = 5 * n * 4
@@ -191,7 +171,7 @@ def memory_rows() -> list[tuple[str, str, str]]:
     ]
 
 
-def command_rows() -> list[tuple[str, str, str]]:
+def command_rows() -> list[Row]:
     """Start of the command line, and what a repeated run compiles."""
     command = [str(Path(sys.executable).with_name("ganscope")), "--help"]
     walls = []
@@ -202,7 +182,7 @@ def command_rows() -> list[tuple[str, str, str]]:
     return [("ganscope --help", f"{statistics.median(walls):.2f} s", "< 0.3 s"), repeated_run()]
 
 
-def repeated_run() -> tuple[str, str, str]:
+def repeated_run() -> Row:
     """How many kernels a second `ganscope run` writes into the cache of compiled code."""
     import tempfile
 
@@ -218,46 +198,15 @@ def repeated_run() -> tuple[str, str, str]:
     return ("a repeated ganscope run", f"{new} files of compiled code written", "0")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--write", action="store_true", help="put the table into docs/benchmarks.md")
-    parser.add_argument("--quick", action="store_true", help="fewer rounds")
-    options = parser.parse_args()
-    rounds = 3 if options.quick else 7
-    rows = []
-    for part in (lambda: sgd_rows(rounds), lambda: chain_rows(rounds), lambda: ode_rows(3), memory_rows, command_rows):
-        for row in part():
-            rows.append(row)
-            print(f"{row[0]}\n    {row[1]}   [bar: {row[2]}]", flush=True)
-    if options.write:
-        write_table(rows)
-
-
-def write_table(rows: list[tuple[str, str, str]]) -> None:
-    lines = [
-        "# Benchmarks",
-        "",
-        "Measured by `make bench` (`benchmarks/solvable.py`): one core, contenders interleaved in one process, medians",
-        "of CPU time. The naive code is the plain NumPy transcription in `tests/reference_solvable.py`, SciPy's",
-        "`solve_ivp` in a Python loop, and diffrax's Tsit5 under `vmap`.",
-        "",
-        f"Machine: {processor()}, Python {platform.python_version()}, NumPy {np.__version__}.",
-        "",
-        "| what | measured | bar |",
-        "|---|---|---|",
-        *(f"| {a} | {b} | {c} |" for a, b, c in rows),
-        "",
-    ]
-    (ROOT / "docs" / "benchmarks.md").write_text("\n".join(lines))
-
-
-def processor() -> str:
-    try:
-        text = Path("/proc/cpuinfo").read_text()
-        return next(line.split(":", 1)[1].strip() for line in text.splitlines() if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or "unknown"
+def parts(rounds: int) -> list[Callable[[], list[Row]]]:
+    return [lambda: sgd_rows(rounds), lambda: chain_rows(rounds), lambda: ode_rows(3), memory_rows, command_rows]
 
 
 if __name__ == "__main__":
-    main()
+    harness.main(
+        "solvable",
+        __doc__,
+        parts,
+        "The naive code is the plain NumPy transcription in `tests/reference_solvable.py`, SciPy's `solve_ivp` in a "
+        "Python loop, and diffrax's Tsit5 under `vmap`.",
+    )

@@ -56,6 +56,42 @@ def _copy(x, source):  # type: ignore[no-untyped-def]
         x[i] = source[i]
 
 
+@compiled
+def _move(rule, stage, momentum, first, x, v, memory):  # type: ignore[no-untyped-def]
+    """What one player does with its velocity, after every stage of a step."""
+    if rule == EXTRAGRADIENT:
+        if stage == 0:
+            _copy(memory[0], x)
+        else:
+            _copy(x, memory[0])
+        _add(x, 1.0, v)
+    elif rule == OPTIMISTIC:
+        if first:
+            _copy(memory[0], v)
+        _add(x, 2.0, v)
+        _add(x, -1.0, memory[0])
+        _copy(memory[0], v)
+    elif rule == HEAVY_BALL:
+        if first:
+            _copy(memory[0], x)
+        _add(v, momentum, x)
+        _add(v, -momentum, memory[0])
+        _copy(memory[0], x)
+        _add(x, 1.0, v)
+    elif rule == RUNGE_KUTTA:
+        if stage == 0:
+            _copy(memory[0], x)
+            _copy(memory[1], x)
+        _add(memory[1], 1.0 / 6.0 if stage == 0 or stage == 3 else 1.0 / 3.0, v)
+        if stage == 3:
+            _copy(x, memory[1])
+        else:
+            _copy(x, memory[0])
+            _add(x, 1.0 if stage == 2 else 0.5, v)
+    else:
+        _add(x, 1.0, v)
+
+
 def make_step(velocity: Callable[..., Any]) -> Callable[..., None]:
     """One step of any rule, as a plain function: call it with NumPy arrays, or compile it if `velocity` is compiled.
 
@@ -65,71 +101,19 @@ def make_step(velocity: Callable[..., Any]) -> Callable[..., None]:
 
     Returns:
         `step(rule, momentum, first, g, d, vg, vd, mg, md, context)`, which moves the flat arrays `g` and `d` in place.
-        `vg`, `vd` are scratch; `mg`, `md` are the memory of a rule and belong to one trajectory;
-        `first` says that there is no step before. `mg` and `md` have a leading axis of 1; of 2 for the flow.
+        `vg`, `vd` are scratch; `mg`, `md` are the memory of a rule and belong to one trajectory; `first` says that
+        there is no step before. `mg` and `md` have a leading axis of 1; of 2 for the flow.
     """
 
     def step(rule, momentum, first, g, d, vg, vd, mg, md, context):  # type: ignore[no-untyped-def]
-        if rule == ALTERNATING:
-            velocity(DISCRIMINATOR, g, d, vg, vd, context)
-            _add(d, 1.0, vd)
-            velocity(GENERATOR, g, d, vg, vd, context)
-            _add(g, 1.0, vg)
-            return
-        velocity(BOTH, g, d, vg, vd, context)
-        if rule == SIMULTANEOUS:
-            _add(g, 1.0, vg)
-            _add(d, 1.0, vd)
-        elif rule == EXTRAGRADIENT:
-            _copy(mg[0], g)
-            _copy(md[0], d)
-            _add(g, 1.0, vg)
-            _add(d, 1.0, vd)
-            velocity(BOTH, g, d, vg, vd, context)
-            _copy(g, mg[0])
-            _copy(d, md[0])
-            _add(g, 1.0, vg)
-            _add(d, 1.0, vd)
-        elif rule == OPTIMISTIC:
-            if first:
-                _copy(mg[0], vg)
-                _copy(md[0], vd)
-            _add(g, 2.0, vg)
-            _add(d, 2.0, vd)
-            _add(g, -1.0, mg[0])
-            _add(d, -1.0, md[0])
-            _copy(mg[0], vg)
-            _copy(md[0], vd)
-        elif rule == HEAVY_BALL:
-            if first:
-                _copy(mg[0], g)
-                _copy(md[0], d)
-            _add(vg, momentum, g)
-            _add(vd, momentum, d)
-            _add(vg, -momentum, mg[0])
-            _add(vd, -momentum, md[0])
-            _copy(mg[0], g)
-            _copy(md[0], d)
-            _add(g, 1.0, vg)
-            _add(d, 1.0, vd)
-        else:
-            _copy(mg[0], g)
-            _copy(md[0], d)
-            _copy(mg[1], g)
-            _copy(md[1], d)
-            for stage in range(4):
-                share = 1.0 / 6.0 if stage == 0 or stage == 3 else 1.0 / 3.0
-                ahead = 1.0 if stage == 2 else 0.5
-                _add(mg[1], share, vg)
-                _add(md[1], share, vd)
-                if stage < 3:
-                    _copy(g, mg[0])
-                    _copy(d, md[0])
-                    _add(g, ahead, vg)
-                    _add(d, ahead, vd)
-                    velocity(BOTH, g, d, vg, vd, context)
-            _copy(g, mg[1])
-            _copy(d, md[1])
+        stages = 4 if rule == RUNGE_KUTTA else (2 if rule == EXTRAGRADIENT or rule == ALTERNATING else 1)
+        for stage in range(stages):
+            part = BOTH if rule != ALTERNATING else (DISCRIMINATOR if stage == 0 else GENERATOR)
+            velocity(part, g, d, vg, vd, context)
+            if part != DISCRIMINATOR:
+                _move(rule, stage, momentum, first, g, vg, mg)
+            if part != GENERATOR:
+                _move(rule, stage, momentum, first, d, vd, md)
 
     return step
 

@@ -80,9 +80,9 @@ def _waves_at(z, base, counts, tables, waves):
         _powers(base[axis] * z[axis], counts[axis], axis > 0, tables[axis])
     cosines, sines = waves[0], waves[1]
     if axes == 1:
-        size = counts[0] + 1
-        cosines[:size] = tables[0, 0, :size]
-        sines[:size] = tables[0, 1, :size]
+        for n in range(counts[0] + 1):
+            cosines[n] = tables[0, 0, n]
+            sines[n] = tables[0, 1, n]
         return
     last = axes - 1
     inner = 2 * counts[last] + 1
@@ -179,7 +179,8 @@ def _random_gather(real: Any, sine_cosine: Any) -> Any:
                 for axis in range(0, axes, 4):
                     four_axes(points, j, axis, frequencies, low, a, b, c, d)
         for j in range(grouped, count):
-            waves[j, 1, :] = 0
+            for k in range(modes):
+                waves[j, 1, k] = 0
             for axis in range(axes):
                 one_axis(real(points[j, axis]), frequencies[axis], waves[j, 1])
         for j in range(count):
@@ -210,9 +211,13 @@ def _engine(gather: Any, real: Any, keeps_waves: bool) -> Engine:
         for start in range(0, count, BLOCK):
             stop = min(count, start + BLOCK)
             here = waves[start:stop] if keeps_waves else waves[: stop - start]
-            part[:] = 0
+            for side in range(2):
+                for k in range(part.shape[1]):
+                    part[side, k] = 0
             gather(points[start:stop], mass[start:stop], context, here, part)
-            total += part
+            for side in range(2):
+                for k in range(part.shape[1]):
+                    total[side, k] += part[side, k]
 
     @compiled(fastmath=_FAST)
     def fill_slopes(waves, coefficients, slopes):
@@ -263,7 +268,9 @@ def _engine(gather: Any, real: Any, keeps_waves: bool) -> Engine:
         """out_j = speeds_j grad f(z_j), where the sum of waves was asked for at the same points just before."""
         count, axes = points.shape
         waves, frequencies, slopes, small = context[4], context[3], context[6], context[7]
-        small[:] = coefficients
+        for side in range(2):
+            for k in range(small.shape[1]):
+                small[side, k] = coefficients[side, k]
         products = np.empty((4, 4), real)
         for start in range(0, count, 4):
             stop = min(count, start + 4)
@@ -294,7 +301,8 @@ def _engine(gather: Any, real: Any, keeps_waves: bool) -> Engine:
         modes = len(weights)
         coefficients, change = d.reshape(2, modes), vd.reshape(2, modes)
         if part != GENERATOR:
-            change[:] = 0.0
+            for i in range(len(vd)):
+                vd[i] = 0.0
             add_waves(points, mass, context, change)
             for side in range(2):
                 for k in range(modes):
@@ -353,7 +361,8 @@ def _engine(gather: Any, real: Any, keeps_waves: bool) -> Engine:
             remember = md[:, 2 * low : 2 * high]
             for k in range(steps[c]):
                 if not within(g[c]):
-                    g[c] = np.nan
+                    for i in range(size):
+                        g[c, i] = np.nan
                     break
                 step(rule, momenta[c], begins and k == 0, g[c], here, vg, vd, mg[:, c], remember, context)
                 i = 0
@@ -371,7 +380,8 @@ def _engine(gather: Any, real: Any, keeps_waves: bool) -> Engine:
             low, high = waves[0][c], waves[0][c + 1]
             context = context_of(c, waves, mass, nothing, out, nothing)
             total = out[2 * low : 2 * high].reshape(2, high - low)
-            total[:] = 0.0
+            for i in range(2 * low, 2 * high):
+                out[i] = 0.0
             add_waves(points[min(c, len(points) - 1)], mass, context, total)
 
     @compiled
