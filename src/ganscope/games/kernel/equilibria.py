@@ -106,7 +106,7 @@ def newton(game: Any, start: Array) -> Root:
     return Root(root.state.reshape(shape), root.residual, root.iterations, root.converged)
 
 
-def descend(game: Any, start: Array, perturbation: float = 1e-6, seed: int = 0) -> Array:
+def descend(game: Any, start: Array, perturbation: float = 1e-6, seed: int = 0, held: Any = None) -> Array:
     """Points where the descent of MMD^2 from `start` ends, with a quasi-Newton method and then, up to 1500
     coordinates, Newton steps along which MMD^2 falls whatever the sign of its curvature.
 
@@ -116,40 +116,45 @@ def descend(game: Any, start: Array, perturbation: float = 1e-6, seed: int = 0) 
         perturbation: Standard deviation, in widths of the kernel, of a random displacement of the start: symmetric
             starts would stay symmetric.
         seed: Of the displacement.
+        held: Generated points that stay where they are, a mask of shape `[M]`; None for none.
     """
     require_theory(game)
     points = _checked(game, start)
+    free = np.ones(len(points), np.bool_) if held is None else ~np.asarray(held, np.bool_)
+    if not np.any(free):
+        return points
     length = length_scale(game.kernel)
-    noise = perturbation * np.random.default_rng(seed).standard_normal(points.shape)
+    noise = perturbation * np.random.default_rng(seed).standard_normal(points.shape) * free[:, None]
     # In units of the width, and of the slope that a single point meets.
     unit = float(np.max(game.generated_mass)) * max(float(np.max(game.real_mass)), float(np.max(game.generated_mass)))
 
     def height(flat: Array) -> tuple[float, Array]:
         value, slope = _height_and_slope(game, length * flat.reshape(points.shape))
-        return value / unit, slope.ravel() * length / unit
+        return value / unit, (slope * free[:, None]).ravel() * length / unit
 
     options = {"maxiter": 5000, "maxfun": 20000, "maxcor": 20, "gtol": 1e-9, "ftol": 0.0, "maxls": 40}
     found = minimize(height, (points / length + noise).ravel(), jac=True, method="L-BFGS-B", options=options)
     low = length * np.asarray(found.x, np.float64).reshape(points.shape)
     if low.size > DENSE:
         return low
-    low = _settle(game, low)
+    coordinates = np.repeat(free, points.shape[1])
+    low = _settle(game, low, coordinates)
     for kick in range(_KICKS):  # points that met on the way down may have to part again
         if not _is_saddle(game, low):
             break
         noise = perturbation * np.random.default_rng((seed, kick)).standard_normal(points.shape)
-        low = _settle(game, low + length * noise)
+        low = _settle(game, low + length * noise, coordinates)
     return low
 
 
-def _settle(game: Any, points: Array) -> Array:
-    """Newton steps down MMD^2, with the absolute values of its curvatures."""
+def _settle(game: Any, points: Array, free: npt.NDArray[np.bool_]) -> Array:
+    """Newton steps down MMD^2 along the free coordinates, with the absolute values of its curvatures."""
     weight, length = np.repeat(game.generated_mass, points.shape[1]), length_scale(game.kernel)
     height = _height_and_slope(game, points)[0]
     slack = 1e-15 * max(float(game.real_mass.sum()), float(game.generated_mass.sum())) ** 2
     for _ in range(_SETTLING_STEPS):
-        slope = -weight * residual(game, points).ravel()
-        matrix = -weight[:, None] * residual_slope(game, points)
+        slope = -weight * residual(game, points).ravel() * free
+        matrix = -weight[:, None] * residual_slope(game, points) * np.outer(free, free)
         values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
         size = np.abs(values)
         damped = size + float(np.max(np.abs(slope))) / length
@@ -168,7 +173,7 @@ def _settle(game: Any, points: Array) -> Array:
     return points
 
 
-def _snapped(game: Any, points: Array) -> Array:
+def snapped(game: Any, points: Array) -> Array:
     """The points, with those beside a true point put on it if that leaves them no less at rest.
 
     Where masses balance the valley around a true point is so flat that nothing else finds its bottom.
@@ -236,7 +241,7 @@ def _found(game: Any, start: Any) -> Array:
     remaining = float(np.max(np.abs(residual(game, points))))
     if remaining > _AT_REST * _rounding(game, points):
         raise NotApplicable(f"no equilibrium found near the start: a residual of {remaining:.1e} remains; give another")
-    return _snapped(game, points)
+    return snapped(game, points)
 
 
 def label(game: Any, points: Array) -> str:

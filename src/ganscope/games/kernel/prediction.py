@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial import cKDTree
 
 from ganscope.analysis.spectrum import stability_of
 from ganscope.core.checks import one_of
@@ -12,7 +13,7 @@ from ganscope.core.errors import NotApplicable, ParameterError, unknown_name
 from ganscope.core.outcome import Equilibrium, Outcome, Prediction, Spectrum
 from ganscope.dynamics.rules import FLOW, RULES
 from ganscope.games.kernel import recommendation
-from ganscope.games.kernel.equilibria import DENSE, descend, equilibrium, label, newton
+from ganscope.games.kernel.equilibria import DENSE, descend, equilibrium, label, newton, residual, snapped
 from ganscope.games.kernel.good_minimum import (
     Stiffness,
     conditioning,
@@ -24,6 +25,7 @@ from ganscope.games.kernel.good_minimum import (
 )
 from ganscope.games.kernel.landscape import Landscape, describe, isolation
 from ganscope.games.kernel.linearisation import neutral_modes, neutral_tolerance, spectrum_at
+from ganscope.games.kernel.neighbourhoods import REACH
 from ganscope.games.kernel.random_features import FeatureKernel
 
 if TYPE_CHECKING:
@@ -34,6 +36,14 @@ Array = npt.NDArray[np.float64]
 DEFAULT_RULE = RULES[0]
 # Multipliers that turn or change sides this close to the unit circle make a prediction near critical.
 _CRITICAL = 2e-3
+# Kernel widths per iteration below which a point beyond the kernel's reach counts as stuck.
+_STUCK = 1e-6
+# A force below this does not grow into a motion within a usual run.
+_KICK = 1e-30
+# Kernel widths in one iteration beyond which an unstable orbit need not stay where the kernel reaches.
+_THROWN = 3.0
+# Kernel widths from the data within which the descent has reached them, where the valley is too flat to say more.
+_CLOSE = 1e-3
 # The isolated formulas hold while true points are further apart than so many bandwidths.
 _ISOLATED = 3.0
 
@@ -94,13 +104,16 @@ def predict(
     modes = conditioning(seen, state) if matches_data(seen, state) else None
     end = describe(game, state)
     outcome, detail, margin, reasons = _verdict(seen, rest, end, rule, modes)
+    bistable = outcome in (Outcome.CONVERGED, Outcome.COLLAPSED) and _lost_for_good(seen)
+    if bistable:
+        caveats = (*caveats, "bistable: a point that gets out of the kernel's reach on the way would flee for good")
     best, advice = recommendation.recommend(seen, state, rule, modes)
     return Prediction(
         outcome,
         detail,
         margin,
         (*reasons, *_facts(game), *caveats, *advice),
-        end.near_critical or _is_critical(values, rule),
+        end.near_critical or bistable or _is_critical(values),
         thresholds=recommendation.thresholds(seen, state, rule, modes),
         equilibria=[rest],
         rates=_rates(seen, values, rule, modes),
@@ -115,13 +128,18 @@ def resting_place(game: Any) -> tuple[Array, tuple[str, ...]]:
     Very large games are not followed: there, the data themselves if they can be matched.
     """
     if game.generated_points.size <= DENSE:
-        low = descend(game, game.generated_points)
+        out_of_reach = _out_of_reach(game)
+        low = descend(game, game.generated_points, held=out_of_reach)
+        caveats: tuple[str, ...] = ()
+        if np.any(out_of_reach):
+            caveats = (f"{np.sum(out_of_reach)} generated points start beyond the kernel's reach and stay there",)
+            return low, caveats
         root = newton(game, low)
         if root.converged and float(np.max(np.abs(root.state - low))) <= length_scale(game.kernel):
-            low = root.state
-        snapped = good_minimum(game, low)
-        if snapped is not None and float(np.max(np.abs(snapped - low))) <= 1e-3 * length_scale(game.kernel):
-            return snapped, ()
+            low = snapped(game, root.state)
+        matched = good_minimum(game, low)
+        if matched is not None and float(np.max(np.abs(matched - low))) <= _CLOSE * length_scale(game.kernel):
+            return matched, ()
         return low, ()
     matched = good_minimum(game)
     if matched is None:
@@ -131,6 +149,14 @@ def resting_place(game: Any) -> tuple[Array, tuple[str, ...]]:
     far = float(np.max(np.linalg.norm(matched - game.generated_points, axis=1))) / length_scale(game.kernel)
     caveat = f"assumes that training reaches the data; the farthest point has {far:.2g} kernel widths to go"
     return matched, (caveat,)
+
+
+def _out_of_reach(game: Any) -> npt.NDArray[np.bool_]:
+    """Generated points whose start is so far from everything that training would not move them in a lifetime."""
+    pull = np.linalg.norm(residual(game, game.generated_points), axis=1) / game.regularization
+    result: npt.NDArray[np.bool_] = game.speeds * pull < _STUCK * length_scale(game.kernel)
+    distance = cKDTree(game.real_points).query(game.generated_points)[0]
+    return result & (distance > REACH * length_scale(game.kernel))
 
 
 def _label(game: Any, points: Array) -> str:
@@ -152,21 +178,27 @@ def _verdict(
     if rest.stability == "unstable":
         turning = abs(lead.imag) > 1e-9 * max(1.0, abs(lead))
         size = f"leading multiplier of modulus {abs(lead):.6g}" if values.is_map else f"growth rate {lead.real:.4g}"
+        flips = values.is_map and not turning and lead.real < 0
+        word = "diverge_oscillatory" if turning else ("flip" if flips else "diverge_monotone")
+        kicks = _kicks_of_free_points(game, rest.state)
+        if len(kicks) and not turning and not flips:
+            if np.any(kicks > _KICK):
+                reason = f"{size}: generated points beyond the kernel's reach flee their own trail"
+                return Outcome.OSCILLATING, "propelled", margin, (reason, *words)
+            reason = "generated points beyond the kernel's reach would flee their own trail if anything pushed them"
+            return end.outcome, end.detail, end.margin, (*end.reasons, reason)
+        thrown = _longest_step(game)
+        if values.is_map and thrown > _THROWN:
+            reason = f"{size}; steps of up to {thrown:.2g} kernel widths can throw points out of the kernel's reach"
+            return Outcome.UNDECIDED, word, margin, (reason, *words)
         if turning:
-            return (
-                Outcome.OSCILLATING,
-                "diverge_oscillatory",
-                margin,
-                (f"{size}, turning: the orbit stays bounded", *words),
-            )
-        if values.is_map and lead.real < 0:
-            return Outcome.OSCILLATING, "flip", margin, (f"{size}, changing sides in every iteration", *words)
-        return (
-            Outcome.UNDECIDED,
-            "diverge_monotone",
-            margin,
-            (f"{size}: the points leave, theory does not say where to", *words),
-        )
+            return Outcome.OSCILLATING, word, margin, (f"{size}, turning: the orbit stays bounded", *words)
+        if flips:
+            return Outcome.OSCILLATING, word, margin, (f"{size}, changing sides in every iteration", *words)
+        if rest.label in ("minimum", "split", "good_minimum"):
+            reason = f"{size} at a minimum: the discriminator drives more than it damps, so the points must turn"
+            return Outcome.OSCILLATING, word, margin, (reason, *words)
+        return Outcome.UNDECIDED, word, margin, (f"{size}: the points leave, theory does not say where to", *words)
     if rest.stability == "marginal":
         return Outcome.UNDECIDED, "marginal", 0.0, ("no mode grows and none decays", *words)
     if end.outcome is not Outcome.CONVERGED:
@@ -176,6 +208,28 @@ def _verdict(
         detail = "algebraic"
         words = (f"{neutral} neutral modes decay like a power of time",)
     return Outcome.CONVERGED, detail, margin, (*end.reasons, *words)
+
+
+def _kicks_of_free_points(game: Any, points: Array) -> Array:
+    """Forces, up to a factor, on the points that are out of the kernel's reach."""
+    distance = cKDTree(game.real_points).query(points)[0]
+    free = distance > REACH * length_scale(game.kernel)
+    forces: Array = np.linalg.norm(residual(game, points), axis=1)[free]
+    return forces
+
+
+def _lost_for_good(game: Any) -> bool:
+    """Whether a generated point that gets free of all others would propel itself away."""
+    curvature = 1.0 / length_scale(game.kernel) ** 2
+    swing = game.speeds / game.discriminator_lr * game.generated_mass * curvature
+    return bool(np.max(swing) > game.regularization**2)
+
+
+def _longest_step(game: Any) -> float:
+    """Bound on what a generated point moves in an iteration, in kernel widths, with discriminators of usual size."""
+    mass = float(game.real_mass.sum() + game.generated_mass.sum())
+    width = length_scale(game.kernel)
+    return float(np.max(game.speeds)) * mass / game.regularization * math.exp(-0.5) / width**2
 
 
 def _leading(game: Any, rest: Equilibrium) -> complex:
@@ -189,7 +243,7 @@ def _coincide(game: Any, points: Array) -> bool:
     return len(np.unique(np.round(points / length_scale(game.kernel), 6), axis=0)) < len(points)
 
 
-def _is_critical(values: Spectrum, rule: str) -> bool:
+def _is_critical(values: Spectrum) -> bool:
     """Whether a turning or alternating mode is close to the stability boundary."""
     all_values = np.asarray(values.values)
     if not values.is_map:

@@ -38,6 +38,10 @@ _REST, _SMALL, _LINEAR, _ROUNDING = 1e-3, 1e-3, 0.1, 1e-13
 _APPROACH = 0.9
 # Growth of the discriminator's distance from the best one that no bounded orbit shows.
 _BLOWN_UP = 1e6
+# A movement that fades by less than this from one fifth of a run to the next is a cycle.
+_FADING = 0.97
+# Bandwidths that a point must cover in the last fifth to be called propelled.
+_FAR = 0.5
 # Share of a drift in the movement of the tail above which it is called one.
 _STEADY = 0.9
 
@@ -123,20 +127,25 @@ def classify(game: "KernelGAN", run: Any) -> Verdict:
         return Verdict(Outcome.DIVERGED, "diverging", math.nan, (reason,))
     if away.max() > limit:
         return Verdict(Outcome.DIVERGED, "escaped", math.nan, (f"points are {away.max():.3g} away from the data",))
-    tail = points[-max(2, int(_TAIL * len(points))) :]
-    movement = _amplitude(tail) / length
+    tail, before = _last_fifths(points)
+    movement, earlier = _amplitude(tail) / length, _amplitude(before) / length
     reference = _reference(game, points[-1], length)
     settled = points[-1] if reference is None else reference
     distance = np.sqrt(np.sum((points - settled) ** 2, axis=(1, 2))) / length
     late, early = (distance[a:b].max() for a, b in _windows(len(distance)))
-    start = float(distance[0])
-    if movement < _REST and start < _SMALL and late > early and distance[-1] > 10 * _ROUNDING:
-        return _leaving(game, points, settled, rule, late / early)
     if movement < _REST:
+        if distance[0] < _SMALL and late > early and distance[-1] > 10 * _ROUNDING:
+            return _leaving(game, points, settled, rule, late / early)
         return _settled(game, points, settled, rule, distance, movement)
-    if late < _APPROACH * early:
+    if reference is not None and late < _APPROACH * early and movement < _FADING * earlier:
         return _settled(game, points, settled, rule, distance, movement)
-    return _restless(game, points, tail, length, movement)
+    return _restless(game, points, tail, length, movement, earlier)
+
+
+def _last_fifths(points: Array) -> tuple[Array, Array]:
+    """The last fifth of the records, and the fifth before."""
+    count = max(2, int(_TAIL * len(points)))
+    return points[-count:], points[-2 * count : -count]
 
 
 def _overshoots(game: "KernelGAN", run: Any, rule: str) -> bool:
@@ -172,7 +181,7 @@ def _reference(game: "KernelGAN", points: Array, length: float) -> Array | None:
 
 def _settled(game: "KernelGAN", points: Array, settled: Array, rule: str, distance: Array, movement: float) -> Verdict:
     """A run that rests, or approaches rest."""
-    end = describe(game, points[-1])
+    end = describe(game, settled)
     detail = end.detail
     if end.outcome is Outcome.CONVERGED:
         motion = local_motion(game, points, settled, rule)
@@ -209,23 +218,21 @@ def _leaving(game: "KernelGAN", points: Array, settled: Array, rule: str, growth
     return Verdict(Outcome.UNDECIDED, "diverge_monotone", math.nan, (f"{reason}; where to is not seen yet",))
 
 
-def _restless(game: "KernelGAN", points: Array, tail: Array, length: float, movement: float) -> Verdict:
-    """A run that neither rests nor approaches rest."""
+def _restless(game: "KernelGAN", points: Array, tail: Array, length: float, movement: float, earlier: float) -> Verdict:
+    """A run that neither rests nor approaches a known place of rest."""
     steps = np.diff(tail, axis=0).reshape(len(tail) - 1, -1)
     path, way = np.abs(steps).sum(axis=0), np.abs(steps.sum(axis=0))
     fastest = int(np.argmax(path))
-    if way[fastest] > _STEADY * path[fastest] and way[fastest] > _REST * length:
+    if way[fastest] > _STEADY * path[fastest]:
         speeds = np.abs(steps[:, fastest])
         middle = len(speeds) // 2
-        if speeds[middle:].mean() > _STEADY * speeds[:middle].mean():
-            reason = "a generated point moves on at a steady speed"
-            return Verdict(Outcome.OSCILLATING, "propelled", math.nan, (reason,))
-        end = describe(game, points[-1])
+        if speeds[middle:].mean() > _STEADY * speeds[:middle].mean() and way[fastest] > _FAR * length:
+            return Verdict(
+                Outcome.OSCILLATING, "propelled", math.nan, ("a generated point moves on at a steady speed",)
+            )
         reason = f"points still move one way, {movement:.2g} bandwidths in the last fifth: the run is too short"
-        return Verdict(Outcome.UNDECIDED, "unknown", math.nan, (reason, *end.reasons))
-    before = points[-2 * len(tail) : -len(tail)]
-    earlier = _amplitude(before) / length
+        return Verdict(Outcome.UNDECIDED, "unknown", math.nan, (reason, *describe(game, points[-1]).reasons))
     reason = f"amplitude {movement:.3g} bandwidths over the last fifth, {earlier:.3g} over the one before"
-    if movement < 0.5 * earlier:
+    if movement < _FADING * earlier:
         return Verdict(Outcome.UNDECIDED, "unknown", math.nan, (reason, "it may come to rest: the run is too short"))
     return Verdict(Outcome.OSCILLATING, "limit_cycle", movement, (reason,))
