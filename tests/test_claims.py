@@ -10,7 +10,10 @@ import ganscope as gs
 from ganscope.claims import Claim, select
 from ganscope.claims.claim import claims_of
 
-EVERY = [*(f"S{k}" for k in range(1, 6)), "S5map", "S5one", *(f"S{k}" for k in range(6, 17)), "EA", "EB", "EC"]
+EVERY = {
+    "solvable": [*(f"S{k}" for k in range(1, 6)), "S5map", "S5one", *(f"S{k}" for k in range(6, 17)), "EA", "EB", "EC"],
+    "kernel": [*(f"C{k}" for k in range(1, 23)), "E6", "E9", "DIGITS", "DIGITSfar"],
+}
 
 
 @pytest.mark.parametrize("claim", select(fast=True), ids=lambda claim: claim.id)
@@ -25,7 +28,7 @@ def test_a_fast_claim_holds(claim):
 
 
 def test_every_number_is_there_once_and_in_order():
-    assert [claim.id for claim in select()] == [f"solvable:{number}" for number in EVERY]
+    assert [claim.id for claim in select()] == [f"{model}:{number}" for model in EVERY for number in EVERY[model]]
 
 
 def test_every_claim_says_what_it_states():
@@ -35,7 +38,8 @@ def test_every_claim_says_what_it_states():
 
 
 def test_claims_are_found_by_model_and_by_number_in_any_case():
-    assert select(["solvable"]) == select([]) == select()
+    assert select(["solvable", "KERNEL"]) == select([]) == select()
+    assert [claim.id for claim in select(["kernel"])] == [f"kernel:{number}" for number in EVERY["kernel"]]
     assert [claim.id for claim in select(["solvable:s10", "SOLVABLE:S2", "solvable:S2"])] == [
         "solvable:S2",
         "solvable:S10",

@@ -10,6 +10,7 @@ import ganscope as gs
 from ganscope.analysis.linear_prediction import recurrence_roots
 from ganscope.games.kernel.landscape import isolation
 from ganscope.games.kernel.prediction import effective
+from ganscope.games.kernel.verdict import local_motion
 
 ONE = dict(kernel=gs.RBF(1.0), generator_lr=0.6, discriminator_lr=0.2, regularization=1.2)
 CORNERS = [[-2.0, -2.0], [2.0, -2.0], [-2.0, 2.0], [2.0, 2.0]]
@@ -255,12 +256,29 @@ def test_a_point_that_flees_its_trail_is_propelled():
     with pytest.warns(UserWarning, match="sums to"):
         game = gs.KernelGAN([[-500.0]], [[0.0], [1e-3]], [1.0], [0.5, 1e-9], **rates)
     run = gs.simulate(game, "gda", iterations=9000, save_at=np.arange(0, 9001, 30), tolerance=1e-8)
-    with pytest.warns(UserWarning, match="sums to"):
-        verdict = gs.classify(run)
+    verdict = gs.classify(run)
     assert (verdict.outcome, verdict.detail) == ("oscillating", "propelled")
     path = run.generated_points.values[:, 0, 0]
     speed = abs(path[-1] - path[-50]) / (49 * 30 * 0.02)
     assert speed == pytest.approx(gs.propulsion_speed(speed_ratio, 0.5, 1.0, lam), rel=2e-2)
+
+
+def test_a_path_that_crosses_the_equilibrium_on_a_record_is_judged_all_the_same():
+    k = np.arange(400)
+    path = 4.5e-7 * 1.001**k * np.cos(np.pi / 2 * k)
+    path[1] = 0.0
+    motion = local_motion(one_point(4.5e-7), path[:, None, None], np.zeros((1, 1)), "simultaneous")
+    assert motion.label == "diverge_oscillatory"
+    assert np.abs(motion.multipliers[0]) == pytest.approx(1.001, rel=1e-9)
+
+
+def test_masses_warn_once():
+    with pytest.warns(UserWarning, match="sums to"):
+        game = gs.KernelGAN([[0.0]], [[0.1]], [1.0], [0.5])
+    assert gs.from_json(gs.to_json(game)) == game
+    assert game.replace(generator_lr=0.1).generator_lr == 0.1
+    with pytest.warns(UserWarning, match="sums to"):
+        game.replace(generated_mass=[0.4])
 
 
 def test_isolation_of_the_data():

@@ -33,6 +33,14 @@ _MODULES: dict[str, tuple[str, ...]] = {
         "ganscope.claims.solvable_finite",
         "ganscope.claims.solvable_data",
     ),
+    "kernel": (
+        "ganscope.claims.kernel",
+        "ganscope.claims.kernel_phases",
+        "ganscope.claims.kernel_end_states",
+        "ganscope.claims.kernel_points",
+        "ganscope.claims.kernel_representations",
+        "ganscope.claims.kernel_data",
+    ),
 }
 _CLAIMS: dict[str, "Claim"] = {}
 

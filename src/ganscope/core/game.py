@@ -4,6 +4,7 @@ import abc
 import dataclasses
 import json
 import math
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple, Self
@@ -214,7 +215,9 @@ def from_json(text: str) -> Game:
         raise ParameterError("game", text, f"JSON written by to_json ({error})") from None
     if not isinstance(content, dict) or "model" not in content:
         raise ParameterError("game", text, "a JSON object with the key 'model'")
-    return game_from_dict(content)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # whoever made the game has been warned
+        return game_from_dict(content)
 
 
 def game_from_dict(content: Mapping[str, Any]) -> Game:

@@ -27,7 +27,7 @@ from ganscope.core.errors import NotApplicable, ParameterError
 from ganscope.core.outcome import Equilibrium
 from ganscope.games.kernel.good_minimum import good_minimum, length_scale, matches_data, require_theory
 from ganscope.games.kernel.linearisation import spectrum_at
-from ganscope.games.kernel.operators import GradientGram, force, hessian_sum, potential, potential_and_force
+from ganscope.games.kernel.operators import GradientGram, force, hessian_sum, potential
 
 Array = npt.NDArray[np.float64]
 
@@ -285,8 +285,9 @@ def _is_split(game: Any, points: Array) -> bool:
 def _height_and_slope(game: Any, points: Array) -> tuple[float, Array]:
     """The part of MMD^2 that depends on the generated points, and its gradient in them."""
     q = game.generated_mass
-    cross, pull = potential_and_force(game.kernel, points, game.real_points, game.real_mass)
-    own, push = potential_and_force(game.kernel, points, points, q)
+    kernel, p = game.kernel, game.real_mass
+    cross, pull = (term(kernel, points, game.real_points, p) for term in (potential, force))
+    own, push = (term(kernel, points, points, q) for term in (potential, force))
     return float(q @ (own - 2.0 * cross)), -2.0 * q[:, None] * (pull - push)
 
 

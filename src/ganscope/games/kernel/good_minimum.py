@@ -162,8 +162,7 @@ def require_theory(game: Any) -> None:
         NotApplicable: If the kernel has no gradient where points meet.
     """
     game.require_regularization()
-    if hasattr(game.kernel, "require_differentiable"):
-        game.kernel.require_differentiable()
+    game.kernel.require_differentiable()
 
 
 def _weights(game: Any, points: Array) -> Array:

@@ -43,6 +43,10 @@ _RANGES: dict[str, dict[str, Any]] = {
 }
 
 
+class MassWarning(UserWarning):
+    """The masses of true and generated points have different sums."""
+
+
 @dataclass(frozen=True, eq=False)
 class KernelGAN(Game):
     """The GAN with a kernel discriminator of Becker, Pandit, Rangan and Fletcher (2022, 2023).
@@ -120,6 +124,7 @@ class KernelGAN(Game):
             warnings.warn(
                 f"real_mass sums to {real:.10g} and generated_mass to {generated:.10g}: "
                 "the points cannot match the data exactly",
+                MassWarning,
                 stacklevel=3,
             )
 
@@ -164,7 +169,11 @@ class KernelGAN(Game):
             changes = dict(changes)
             bandwidth = number("bandwidth", changes.pop("bandwidth"), above=0)
             changes["kernel"] = kernels.with_bandwidth(changes.get("kernel", self.kernel), bandwidth)
-        return super().replace(**changes)
+        if {"real_mass", "generated_mass"} & set(changes):
+            return super().replace(**changes)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", MassWarning)  # the masses are those that were warned about before
+            return super().replace(**changes)
 
     def check_cells(self, over: Mapping[str, Any]) -> tuple[dict[str, Array], int]:
         checked: dict[str, Array] = {}

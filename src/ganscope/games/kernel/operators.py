@@ -16,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ganscope.core.compiled import compiled
+from ganscope.games.kernel.kernels import Kernel
+from ganscope.games.kernel.sums import kernel_gradient, kernel_values
 
 Array = npt.NDArray[np.float64]
 
@@ -65,20 +67,6 @@ def _gram_rows(at, points, slope, bend, v, out):
 
 
 @compiled(fastmath=_SUMS)
-def _force_rows(at, points, weighted_slope, out):
-    """Sums of 2 w phi' r: `at` `[axes, rows]`, `points` `[axes, count]`, `weighted_slope` `[rows, count]`."""
-    axes, count = points.shape
-    for j in range(at.shape[1]):
-        weight = weighted_slope[j]
-        for c in range(axes):
-            here, other = at[c, j], points[c]
-            total = 0.0
-            for k in range(count):
-                total += weight[k] * (here - other[k])
-            out[c, j] = 2.0 * total
-
-
-@compiled(fastmath=_SUMS)
 def _hessian_rows(at, points, weighted_slope, weighted_bend, out):
     """Sums of w (2 phi' I + 4 phi'' r r^T) into `out` `[rows, axes, axes]`."""
     axes, count = points.shape
@@ -103,8 +91,8 @@ def _hessian_rows(at, points, weighted_slope, weighted_bend, out):
 
 
 def is_radial(kernel: Any) -> bool:
-    """Whether a kernel is a function of the distance, with derivatives `slope` and `bend` by its square."""
-    return hasattr(kernel, "slope") and hasattr(kernel, "bend")
+    """Whether a kernel is a function of the distance, which compiled code knows."""
+    return isinstance(kernel, Kernel)
 
 
 def _rows(count: int, size: int) -> Iterator[slice]:
@@ -127,47 +115,22 @@ def squared_distances(at: Array, points: Array) -> Array:
 
 def potential(kernel: Any, at: Array, points: Array, weights: Array) -> Array:
     """sum_i w_i K(z_j, x_i) at the points `at`, shape `[len(at)]`."""
+    if is_radial(kernel):
+        return kernel_values(kernel, at, _columns(points), weights)
     out = np.empty(len(at))
-    radial = hasattr(kernel, "profile")
-    for block in _rows(len(at), len(points) * (1 if radial else points.shape[1])):
-        if radial:
-            values = kernel.profile(squared_distances(at[block], points))
-        else:
-            values = kernel.value(at[block, None, :] - points)
-        out[block] = values @ weights
+    for block in _rows(len(at), points.size):
+        out[block] = kernel.value(at[block, None, :] - points) @ weights
     return out
 
 
 def force(kernel: Any, at: Array, points: Array, weights: Array) -> Array:
     """sum_i w_i grad K(z_j, x_i) at the points `at`, shape `[len(at), axes]`."""
-    axes = points.shape[1]
-    out = np.empty((len(at), axes))
-    if not hasattr(kernel, "slope"):
-        for block in _rows(len(at), points.size):
-            out[block] = np.einsum("i,jic->jc", weights, kernel.gradient(at[block, None, :] - points))
-        return out
-    sources = _columns(points)
-    for block in _rows(len(at), len(points)):
-        part = np.empty((axes, block.stop - block.start))
-        slope = kernel.slope(squared_distances(at[block], points)) * weights
-        _force_rows(_columns(at[block]), sources, slope, part)
-        out[block] = part.T
+    if is_radial(kernel):
+        return kernel_gradient(kernel, at, _columns(points), weights)
+    out = np.empty(at.shape)
+    for block in _rows(len(at), points.size):
+        out[block] = np.einsum("i,jic->jc", weights, kernel.gradient(at[block, None, :] - points))
     return out
-
-
-def potential_and_force(kernel: Any, at: Array, points: Array, weights: Array) -> tuple[Array, Array]:
-    """`potential` and `force` together, for a radial kernel from the same distances."""
-    if not (hasattr(kernel, "profile") and hasattr(kernel, "slope")):
-        return potential(kernel, at, points, weights), force(kernel, at, points, weights)
-    axes = points.shape[1]
-    values, slopes, sources = np.empty(len(at)), np.empty((len(at), axes)), _columns(points)
-    for block in _rows(len(at), len(points)):
-        s = squared_distances(at[block], points)
-        values[block] = kernel.profile(s) @ weights
-        part = np.empty((axes, block.stop - block.start))
-        _force_rows(_columns(at[block]), sources, kernel.slope(s) * weights, part)
-        slopes[block] = part.T
-    return values, slopes
 
 
 def hessian_sum(kernel: Any, at: Array, points: Array, weights: Array) -> Array:

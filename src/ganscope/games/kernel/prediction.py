@@ -154,9 +154,10 @@ def resting_place(game: Any) -> tuple[Array, tuple[str, ...]]:
 def _out_of_reach(game: Any) -> npt.NDArray[np.bool_]:
     """Generated points whose start is so far from everything that training would not move them in a lifetime."""
     pull = np.linalg.norm(residual(game, game.generated_points), axis=1) / game.regularization
-    result: npt.NDArray[np.bool_] = game.speeds * pull < _STUCK * length_scale(game.kernel)
     distance = cKDTree(game.real_points).query(game.generated_points)[0]
-    return result & (distance > REACH * length_scale(game.kernel))
+    length = length_scale(game.kernel)
+    result: npt.NDArray[np.bool_] = (game.speeds * pull < _STUCK * length) & (distance > REACH * length)
+    return result
 
 
 def _label(game: Any, points: Array) -> str:
@@ -229,7 +230,7 @@ def _longest_step(game: Any) -> float:
     """Bound on what a generated point moves in an iteration, in kernel widths, with discriminators of usual size."""
     mass = float(game.real_mass.sum() + game.generated_mass.sum())
     width = length_scale(game.kernel)
-    return float(np.max(game.speeds)) * mass / game.regularization * math.exp(-0.5) / width**2
+    return float(np.max(game.speeds) * mass / game.regularization * math.exp(-0.5) / width**2)
 
 
 def _leading(game: Any, rest: Equilibrium) -> complex:

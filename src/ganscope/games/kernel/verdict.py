@@ -76,7 +76,8 @@ def local_motion(game: "KernelGAN", points: Array, equilibrium: Array, rule: str
     keep = len(distance)
     if distance[0] < _SMALL:
         keep = min(keep, _first(distance > _LINEAR, keep))
-    keep = min(keep, _first(distance < _ROUNDING, keep))
+    still_to_come = np.maximum.accumulate(distance[::-1])[::-1]
+    keep = min(keep, _first(still_to_come < _ROUNDING, keep))
     distance, away = distance[:keep], away[:keep]
     if keep < 20:
         return LocalMotion("undecided", np.full(2, np.nan, np.complex128), math.nan)
