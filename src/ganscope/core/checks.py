@@ -5,7 +5,7 @@ They take scalars and arrays alike, so that a sweep over many cells is checked b
 
 import math
 import numbers
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -99,6 +99,15 @@ def integer(name: str, value: Any, *, at_least: int = 0) -> int:
     if result != value or result < at_least:
         raise ParameterError(name, value, expected)
     return result
+
+
+def one_length(arrays: Mapping[str, Array]) -> int:
+    """The common length of the parameters of a batch, one value per cell; 1 if none varies."""
+    sizes = {len(values) for values in arrays.values()}
+    if len(sizes) > 1 or 0 in sizes:
+        given = {name: len(values) for name, values in arrays.items()}
+        raise ParameterError("over", given, "arrays of one length, at least 1")
+    return sizes.pop() if sizes else 1
 
 
 def one_of(name: str, value: Any, known: Iterable[str]) -> str:

@@ -23,7 +23,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from ganscope.core.checks import integer, number, numbers_in, one_of, real_array
+from ganscope.core.checks import integer, number, numbers_in, one_length, one_of, real_array
 from ganscope.core.errors import ParameterError, unknown_name
 from ganscope.core.game import Game, Level, Request, Variable
 from ganscope.core.outcome import Prediction, Spectrum, Verdict
@@ -191,10 +191,7 @@ class KernelGAN(Game):
             checked[name] = array
         if "regularization" in checked and self.initial_discriminator == "equilibrium":
             numbers_in("regularization", over["regularization"], above=0)
-        sizes = {len(v) for v in checked.values()}
-        if len(sizes) > 1 or 0 in sizes:
-            raise ParameterError("over", {k: len(v) for k, v in checked.items()}, "arrays of one length, at least 1")
-        return checked, sizes.pop() if sizes else 1
+        return checked, one_length(checked)
 
     def trajectories(self, request: Request) -> dict[str, Variable]:
         return simulation.trajectories(self, request)

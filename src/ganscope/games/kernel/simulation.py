@@ -33,6 +33,8 @@ PRECISIONS = ("double", "single")
 _TOLERANCE = 1e-10
 # Room around the points, in bandwidths, in the boxes that `auto` tries one after another.
 _ROOM = (2.0, 10.0, 40.0)
+# From so many generated points on, `auto` suggests random features where it takes the history.
+_MANY_POINTS = 300
 # Random features work in float32 when there are more waves than this to compute per iteration.
 _MANY_WAVES = 2**17
 # Numbers that a batch of cells may take in memory, and waves that one call of compiled code computes.
@@ -97,6 +99,12 @@ def trajectories(game: "KernelGAN", request: Request) -> dict[str, Variable]:
         warnings.warn(
             f"kernel {type(game.kernel).__name__} has no gradient where points meet; 0 is used there", stacklevel=4
         )
+    if len(cells) == 1 and rule in ("alternating", "simultaneous") and game.forgetting >= 2:
+        warnings.warn(
+            f"discriminator_lr times regularization is {game.forgetting:.3g}: the discriminator overshoots itself and "
+            f"blows up under {rule} updates unless it is below 2",
+            stacklevel=4,
+        )
     course = _course(game, request, cells, rule, momentum)
     record = Record.empty(len(cells), course.counts.shape[1], game.generated_points.shape)
     if game.representation == "random_features":
@@ -118,6 +126,8 @@ def trajectories(game: "KernelGAN", request: Request) -> dict[str, Variable]:
                 break
     for cell in waiting:
         record.put(cell, _with_history(game, cells[cell], course[cell], tolerance, precision))
+    if len(waiting) and len(game.generated_points) > _MANY_POINTS:
+        request.notes["suggestion"] = "representation='random_features' is faster, to percent accuracy"
     used += ["history"] * (len(waiting) > 0)
     request.notes["representation"] = " and ".join(dict.fromkeys(used))
     return _labelled(game, request, cells, record)

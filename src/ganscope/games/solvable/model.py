@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from ganscope.core.checks import number, numbers_in, one_of, real_array
+from ganscope.core.checks import number, numbers_in, one_length, one_of, real_array
 from ganscope.core.errors import NotApplicable, ParameterError, unknown_name
 from ganscope.core.game import Game, Level, Request, Variable
 from ganscope.core.outcome import Prediction, Spectrum, Verdict
@@ -239,10 +239,7 @@ class SolvableGAN(Game):
             else:
                 raise unknown_name("over", name, [*_SWEPT, "feature_variance", "latent_variance"])
             checked[name] = array
-        sizes = {len(v) for v in checked.values()}
-        if len(sizes) > 1 or 0 in sizes:
-            raise ParameterError("over", {k: len(v) for k, v in checked.items()}, "arrays of one length, at least 1")
-        return checked, sizes.pop() if sizes else 1
+        return checked, one_length(checked)
 
     def trajectories(self, request: Request) -> dict[str, Variable]:
         return simulation.trajectories(self, request)
