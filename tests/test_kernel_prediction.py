@@ -297,3 +297,40 @@ def test_recurrence_roots_find_the_modes():
     assert np.abs(np.sort_complex(recurrence_roots(series, 2)) - np.sort_complex(modes)).max() < 1e-10
     assert np.all(np.isnan(recurrence_roots(np.zeros(30), 2)))
     assert np.all(np.isnan(recurrence_roots(series[:3], 2)))
+
+
+@pytest.mark.parametrize("count", [1, 2, 6])
+def test_neighbourhoods_far_from_each_other_do_not_matter_to_each_other(count):
+    X = 4.0 * np.arange(count)[:, None] * [1.0, 0.0]
+    mass = np.full(count, 0.25)
+    game = gs.KernelGAN(X, X + 0.01, mass, mass, kernel=gs.RBF(0.5), generator_lr=5.0)
+    prediction = gs.predict(game, rule="simultaneous")
+    assert (prediction.outcome, prediction.detail) == ("oscillating", "diverge_oscillatory")
+    assert gs.classify(gs.simulate(game, "gda", rule="simultaneous", iterations=2000)).outcome == "oscillating"
+
+
+def test_momentum_reaches_the_prediction():
+    game = one_point()
+    plain, heavy = (gs.predict(game, rule="heavy_ball", momentum=m) for m in (0.0, 0.2))
+    assert plain.rates["spectral_radius"] == pytest.approx(0.93808315, abs=1e-8)
+    assert heavy.rates["spectral_radius"] == pytest.approx(0.98444227, abs=1e-8)
+    with pytest.raises(gs.ParameterError, match="momentum"):
+        gs.predict(game, rule="alternating", momentum=0.2)
+    with pytest.raises(gs.ParameterError, match="Did you mean 'momentum'"):
+        gs.predict(game, rule="heavy_ball", momentums=0.2)
+
+
+def test_slow_modes_that_count_as_neutral_are_in_the_rates():
+    # Two true points a thousandth of a bandwidth apart: pulling them apart takes for ever.
+    game = gs.KernelGAN([[0.0], [1e-3]], [[0.0], [1e-3]])
+    rates = gs.predict(game).rates
+    assert 0 < rates["per_iteration"] < 1e-6
+    assert rates["conditioning"] > 1e5
+
+
+def test_hundreds_of_points_are_predicted_from_their_data():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 2))
+    prediction = gs.predict(gs.KernelGAN(X, X + 0.1 * rng.normal(size=X.shape), kernel=gs.RBF(0.3), generator_lr=50.0))
+    assert prediction.outcome == "converged"
+    assert prediction.rates["spectral_radius"] < 1

@@ -62,7 +62,8 @@ def test_the_promised_names_are_there():
         "SolvableGAN", "MacroState", "fluctuations", "replica_overlap", "simulate", "simulate_many", "predict",
         "classify", "spectrum", "compare", "plot", "fit", "linspace", "logspace", "save", "load", "to_json",
         "from_json", "KernelGAN", "IsolatedNeighbourhood", "RBF", "RationalQuadratic", "Matern32", "Matern52", "RBFSum",
-        "Laplace", "propulsion_speed", "equilibrium", "ParameterError", "StoreError", "NotApplicable", "Equilibrium", "Prediction", "Verdict",
+        "Laplace", "propulsion_speed", "equilibrium", "ParameterError", "StoreError", "NotApplicable", "Equilibrium",
+        "Prediction", "Verdict",
     }  # fmt: skip
     assert promised <= set(gs.__all__)
 

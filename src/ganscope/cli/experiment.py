@@ -60,7 +60,8 @@ class Experiment:
     def about(self) -> dict[str, Any]:
         """Arguments of `predict`: the first level, with its rule and step size."""
         level, settings = next(iter(self.levels.items()))
-        return {"level": level, "rule": settings.get("rule"), "step_size": settings.get("step_size")}
+        asked = {"level": level, "rule": settings.get("rule"), "step_size": settings.get("step_size")}
+        return asked | {name: settings[name] for name in self.game.prediction_options if name in settings}
 
 
 class _Table(BaseModel):

@@ -7,6 +7,7 @@ them: `ganscope --help` must not wait for NumPy.
 import signal
 import sys
 import traceback
+import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -94,11 +95,92 @@ def run(
 
 
 @app.command()
-def predict(file: ExperimentFile, as_json: Json = False) -> None:
-    """Say what theory expects, without simulating."""
-    from ganscope.cli.predict import predict_file
+def predict(
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE.toml|DATA",
+            help="Experiment file; or a .npy or .csv file whose rows are points, or digits.",
+            show_default=False,
+        ),
+    ],
+    as_json: Json = False,
+    components: Annotated[
+        int | None,
+        typer.Option(metavar="D", help="Principal components to keep.", show_default="all up to 16, otherwise 10"),
+    ] = None,
+    standardize: Annotated[
+        bool | None, typer.Option("--standardize", help="Divide every column by its deviation.")
+    ] = None,
+    constant_columns: Annotated[
+        str | None,
+        typer.Option(metavar="keep|refuse", help="What to do with columns that never vary.", show_default="refuse"),
+    ] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LABELS", help="A .npy or .csv file, a number per row: the classes' means are the points."
+        ),
+    ] = None,
+    images: Annotated[
+        bool | None, typer.Option("--images/--means", help="Of the digits.", show_default="the ten class means")
+    ] = None,
+    generated: Annotated[
+        int | None, typer.Option(metavar="N", help="Generated points.", show_default="as many as true ones")
+    ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            metavar="near|random",
+            help="Where they start: beside true points, or normal with the mean and covariance of the data.",
+            show_default="near",
+        ),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Of the start.", show_default="0")] = None,
+    kernel: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Kernel of the discriminator.", show_default="RBF")
+    ] = None,
+    bandwidth: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WIDTH",
+            help="A number, auto, or median, min, min/3 ... of the distances between true points.",
+            show_default="auto",
+        ),
+    ] = None,
+    regularization: Annotated[
+        str | None, typer.Option(metavar="NUMBER|auto", help="Of the discriminator.", show_default="auto")
+    ] = None,
+    generator_lr: Annotated[
+        str | None, typer.Option(metavar="RATE|auto", help="Learning rate of the points.", show_default="auto")
+    ] = None,
+    discriminator_lr: Annotated[
+        float | None, typer.Option(metavar="RATE", help="Learning rate of the discriminator.", show_default="0.2")
+    ] = None,
+    rule: Annotated[str | None, typer.Option(metavar="RULE", help="Update rule.", show_default="alternating")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE.toml", help="Write an experiment file, arrays beside it.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace FILE.toml and its arrays.")] = False,
+) -> None:
+    """Say what theory expects, without simulating.
 
-    raise typer.Exit(predict_file(file, as_json))
+    Of an experiment file; or of a GAN with a kernel discriminator on your own points: whether and how fast it
+    converges, with which bandwidth and learning rates. All options but --json are for points.
+    """
+    given = {
+        name: value
+        for name, value in locals().items()
+        if name not in ("what", "as_json", "out", "force") and value is not None
+    }
+    if what != "digits" and Path(what).suffix not in (".npy", ".csv"):
+        from ganscope.cli.predict import predict_file, refuse_options
+
+        refuse_options(given | ({"out": str(out)} if out else {}) | ({"force": True} if force else {}))
+        raise typer.Exit(predict_file(Path(what), as_json))
+    from ganscope.cli.predict_data import Options, predict_data
+
+    raise typer.Exit(predict_data(what, Options(**given), as_json, out, force))
 
 
 @app.command()
@@ -204,9 +286,15 @@ def doctor(as_json: Json = False) -> None:
     raise typer.Exit(examine(as_json))
 
 
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    """A warning as one line on standard error."""
+    typer.echo(f"ganscope: warning: {' '.join(str(message).split())}", err=True)
+
+
 def main() -> None:
     """Entry point of the console script."""
     interrupts = []
+    warnings.showwarning = _show_warning
 
     def interrupted(number: int, frame: Any) -> None:
         interrupts.append(number)

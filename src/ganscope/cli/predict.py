@@ -2,11 +2,13 @@
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ganscope.cli.experiment import Experiment, read_experiments
 from ganscope.cli.output import print_json, say, shown, table, wrapped
+from ganscope.core.errors import ParameterError
 from ganscope.core.game import Game, to_json
 from ganscope.core.outcome import Prediction
 from ganscope.core.simulate import predict
@@ -24,14 +26,41 @@ def predict_file(path: Path, as_json: bool) -> int:
     for experiment in experiments:
         prediction = predictions[experiment.name]
         say(heading(experiment.name, experiment.game))
-        say(f"prediction: {outcome_line(prediction)}")
+        say(wrapped(f"prediction: {outcome_line(prediction)}", "  "))
         say(thresholds_table(experiment.game, prediction))
+        rates = {name: value for name, value in prediction.rates.items() if not isinstance(value, list | tuple)}
+        if prediction.rule and rates:
+            say(wrapped(f"rates of {prediction.rule} updates: {shown(rates)}", "  "))
         for reason in prediction.reasons:
             say(wrapped(f"- {reason}", "  "))
-        if prediction.best:
-            say(wrapped(f"recommended: {shown(prediction.best)}", "  "))
+        for line in _recommended(prediction):
+            say(wrapped(line, "  "))
         say()
     return 0
+
+
+def _recommended(prediction: Prediction) -> list[str]:
+    """Recommended values; those that belong to a recommended bandwidth in a line of their own."""
+    best = dict(prediction.best)
+    at_bandwidth = best.pop("at_bandwidth", None)
+    lines = []
+    if "bandwidth" in best:
+        text = f"recommended bandwidth: {shown(best.pop('bandwidth'))}"
+        lines.append(f"{text}, with {shown(at_bandwidth)}" if at_bandwidth else text)
+    if best:
+        lines.insert(0, f"recommended{' at the present bandwidth' * bool(lines)}: {shown(best)}")
+    return lines
+
+
+def refuse_options(given: Mapping[str, Any]) -> None:
+    """Options about points make no sense beside an experiment file.
+
+    Raises:
+        ParameterError: If there are any.
+    """
+    for name, value in given.items():
+        expected = "nothing with an experiment file: it goes with a .npy or .csv file, or digits"
+        raise ParameterError(f"--{name.replace('_', '-')}", value, expected)
 
 
 def _report(experiment: Experiment, prediction: Prediction) -> dict[str, Any]:
@@ -57,9 +86,19 @@ def heading(name: str, game: Game) -> str:
     return f"{name}\n{'=' * len(name)}\n{text}" if name else text
 
 
+# Longer arrays are only mentioned.
+_LONGEST, _MOST_ROWS = 8, 4
+
+
 def _short(value: Any) -> str:
-    if isinstance(value, list) and len(value) > 8:
-        return f"(array of {len(value)} rows)" if isinstance(value[0], list) else f"(array of {len(value)})"
+    if isinstance(value, list) and value and isinstance(value[0], list) and len(value) > _MOST_ROWS:
+        return f"(array of {len(value)} rows)"
+    if isinstance(value, list) and len(value) > _MOST_ROWS and value.count(value[0]) == len(value):
+        return f"{shown(value[0])} each"
+    if isinstance(value, list) and len(value) > _LONGEST:
+        return f"(array of {len(value)})"
+    if isinstance(value, dict) and "name" in value:  # a part with parameters of its own, such as a kernel
+        return f"{value['name']}({shown({k: v for k, v in value.items() if k != 'name'})})"
     if isinstance(value, dict):
         return "given"
     return shown(value)
@@ -73,9 +112,10 @@ def outcome_line(prediction: Prediction) -> str:
 
 
 def thresholds_table(game: Game, prediction: Prediction) -> str:
-    """Thresholds with one number per feature as columns, the others as a line each."""
+    """Thresholds with one number per feature as columns, the others in a line."""
     columns = {k: v for k, v in prediction.thresholds.items() if isinstance(v, list | tuple)}
-    lines = [f"{k.replace('_', ' ')}: {shown(v)}" for k, v in prediction.thresholds.items() if k not in columns]
+    single = {k: v for k, v in prediction.thresholds.items() if k not in columns}
+    lines = [wrapped(f"stability changes at: {shown(single)}", "  ")] if single else []
     longest = max((len(v) for v in columns.values()), default=0)
     strengths = getattr(game, "feature_variance", None)
     if isinstance(strengths, tuple) and len(strengths) == longest:

@@ -169,25 +169,33 @@ def agree(*statements: Prediction | Verdict) -> bool:
 
 
 def verdict_rows(runs: Mapping[str, xr.Dataset], verdicts: Mapping[str, Verdict], reused: list[str]) -> list[list[str]]:
-    """A line per level: outcome, detail, margin, time taken and final recovery, the mean over replicas."""
+    """A line per level: outcome, detail, margin, time taken, and what the observables say at the end."""
     rows = []
     for level, run in runs.items():
         verdict = verdicts[level]
         seconds = "reused" if level in reused else shown(run.attrs.get("seconds"), 3)
-        rows.append([level, verdict.outcome, verdict.detail, shown(verdict.margin, 3), seconds, final_recovery(run)])
+        rows.append([level, verdict.outcome, verdict.detail, shown(verdict.margin, 3), seconds, _end(run)[1]])
     return rows
 
 
-HEADER = ["level", "outcome", "detail", "margin", "seconds", "recovery"]
+def header(run: xr.Dataset) -> list[str]:
+    """Titles of the columns of `verdict_rows`."""
+    return ["level", "outcome", "detail", "margin", "seconds", _end(run)[0]]
 
 
-def final_recovery(run: xr.Dataset) -> str:
-    """Recovery of every feature at the end, for models that have one."""
-    if "recovery" not in run:
-        return ""
-    end = run.recovery.isel(time=-1)
-    values = (end.mean("replica") if "replica" in end.dims else end).values
-    return " ".join("-" if math.isnan(v) else f"{v:.2f}" for v in values[:4]) + " ..." * (len(values) > 4)
+def _end(run: xr.Dataset) -> tuple[str, str]:
+    """What is worth a look at the end of a run, means over replicas: its name and its value."""
+    end = run.isel(time=-1)
+    end = end.mean("replica") if "replica" in end.dims else end
+    if "recovery" in run:
+        values = end.recovery.values
+        text = " ".join("-" if math.isnan(v) else f"{v:.2f}" for v in values[:4]) + " ..." * (len(values) > 4)
+        return "recovery", text
+    if "covered" in run:
+        mmd2 = float(end.mmd2)
+        rounded = 0.0 if mmd2 < 0 else mmd2  # a square, but for rounding
+        return "mmd2, covered", f"{shown(rounded, 2)}, {shown(float(end.covered))}/{run.sizes['real_point']}"
+    return "", ""
 
 
 def remarks(statements: Mapping[str, Prediction | Verdict]) -> list[str]:
@@ -209,7 +217,7 @@ def _tell(
     say(thresholds_table(experiment.game, prediction))
     say()
     first = ["prediction", prediction.outcome, prediction.detail, shown(prediction.margin, 3), "", ""]
-    say(table(HEADER, [first, *verdict_rows(runs, verdicts, reused)], left=3))
+    say(table(header(next(iter(runs.values()))), [first, *verdict_rows(runs, verdicts, reused)], left=3))
     for line in remarks({"prediction": prediction, **verdicts}):
         say(wrapped(line, "  "))
     say()

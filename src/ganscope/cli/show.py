@@ -7,7 +7,7 @@ import xarray as xr
 from ganscope.cli.folder import PICTURE
 from ganscope.cli.output import say, table, wrapped
 from ganscope.cli.predict import heading, outcome_line
-from ganscope.cli.run import HEADER, remarks, verdict_rows
+from ganscope.cli.run import header, remarks, verdict_rows
 from ganscope.core.errors import StoreError
 from ganscope.core.results import game_of
 from ganscope.core.simulate import classify, predict
@@ -40,18 +40,18 @@ def _show(name: str, paths: list[Path], picture: Path) -> None:
     for level, other in games.items():
         if other != game:
             raise StoreError(f"{paths[0].parent} holds runs of different games: {first} and {level}; show one of them")
-    prediction = predict(game)
+    prediction = predict(game, first, runs[first].attrs.get("rule"))
     verdicts = {level: classify(run) for level, run in runs.items()}
     title = f"{name}: " if name else ""
     plot(list(runs.values()), picture, title=f"{title}predicted {outcome_line(prediction)}")
     say(heading(name, game))
     say()
-    say(table(HEADER, verdict_rows(runs, verdicts, []), left=3))
+    say(table(header(next(iter(runs.values()))), verdict_rows(runs, verdicts, []), left=3))
     for line in remarks(verdicts):
         say(wrapped(line, "  "))
     for level, run in runs.items():
         say(wrapped(f"{level}: {_sizes(run)}", "  "))
-    say(f"prediction: {outcome_line(prediction)}")
+    say(wrapped(f"prediction: {outcome_line(prediction)}", "  "))
     say(f"drawn in {picture}")
     say()
 

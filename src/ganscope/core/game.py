@@ -92,6 +92,8 @@ class Game(abc.ABC):
 
     model: ClassVar[str]
     levels: ClassVar[Mapping[str, Level]]
+    # Options of `predict` beyond level, rule and step size.
+    prediction_options: ClassVar[tuple[str, ...]] = ()
     # Parameters that follow another one while they are not given.
     followers: ClassVar[Mapping[str, str]] = {}
 
@@ -104,7 +106,9 @@ class Game(abc.ABC):
         """Simulate all cells and replicas of a request."""
 
     @abc.abstractmethod
-    def predict(self, level: str | None = None, rule: str | None = None, step_size: float | None = None) -> Prediction:
+    def predict(
+        self, level: str | None = None, rule: str | None = None, step_size: float | None = None, **options: Any
+    ) -> Prediction:
         """What theory says."""
 
     @abc.abstractmethod

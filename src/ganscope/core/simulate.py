@@ -198,18 +198,22 @@ def _stream(game: Game, level: str) -> int:
 
 
 def predict(
-    game: Game, level: str | None = None, rule: str | None = None, step_size: float | None = None
+    game: Game, level: str | None = None, rule: str | None = None, step_size: float | None = None, **options: Any
 ) -> Prediction:
     """What theory says about a game without simulating it.
 
     Args:
         game: The game.
         level, rule, step_size: What the statement is about; None is the game's default, which its docstring states.
+        options: Further options of the game's own, for example `momentum` of the rule heavy_ball.
 
     Raises:
-        ParameterError: If the game has no such level or rule.
+        ParameterError: If the game has no such level, rule or option.
     """
-    return game.predict(level=level, rule=rule, step_size=step_size)
+    for name in options:
+        if name not in game.prediction_options:
+            raise unknown_name("option", name, ["level", "rule", "step_size", *game.prediction_options])
+    return game.predict(level=level, rule=rule, step_size=step_size, **options)
 
 
 def classify(run: xr.Dataset) -> Verdict:

@@ -19,7 +19,7 @@ References:
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -106,7 +106,7 @@ def make_step(velocity: Callable[..., Any]) -> Callable[..., None]:
     """
 
     def step(rule, momentum, first, g, d, vg, vd, mg, md, context):  # type: ignore[no-untyped-def]
-        stages = 4 if rule == RUNGE_KUTTA else (2 if rule == EXTRAGRADIENT or rule == ALTERNATING else 1)
+        stages = 4 if rule == RUNGE_KUTTA else (2 if rule in (EXTRAGRADIENT, ALTERNATING) else 1)
         for stage in range(stages):
             part = BOTH if rule != ALTERNATING else (DISCRIMINATOR if stage == 0 else GENERATOR)
             velocity(part, g, d, vg, vd, context)
@@ -116,6 +116,13 @@ def make_step(velocity: Callable[..., Any]) -> Callable[..., None]:
                 _move(rule, stage, momentum, first, d, vd, md)
 
     return step
+
+
+class Rule(NamedTuple):
+    """An update rule with its momentum."""
+
+    name: str
+    momentum: float = 0.0
 
 
 def check_momentum(rule: str | None, momentum: Any) -> float:

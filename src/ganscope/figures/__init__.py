@@ -30,6 +30,17 @@ _FIGURES = {
     "solvable:F7": Entry("limit of small learning rates", "solvable", "small_rates"),
     "solvable:F8": Entry("handwritten digits with added noise", "solvable", "digits"),
     "solvable:F9": Entry("overlap at the end of a run against generator_lr", "solvable", "end_points"),
+    "kernel:F1": Entry("spectral radius over bandwidth and regularization", "kernel", "radius_maps"),
+    "kernel:F2": Entry("which family of motions decays most slowly", "kernel", "dominating_family"),
+    "kernel:F3": Entry("phases of a neighbourhood, predicted and simulated", "kernel", "phase_diagrams"),
+    "kernel:F4": Entry("root locus of the five update rules", "kernel", "root_locus"),
+    "kernel:F5": Entry("approach to equilibrium, simulated and linear", "kernel", "decay"),
+    "kernel:F6": Entry("uneven starts: exact hits, slow closing, split", "kernel", "mass_mismatch"),
+    "kernel:F7": Entry("handwritten digits: convergence against bandwidth", "kernel", "digits"),
+    "kernel:F8": Entry("escape from a common point against bandwidth", "kernel", "escape"),
+    "kernel:F9": Entry("error of the discriminator's representations", "kernel", "representations"),
+    "kernel:F10": Entry("cycles beyond the spiral boundary", "kernel", "cycles"),
+    "kernel:F11": Entry("one point near one true point, by all parameters", "kernel", "single_point"),
 }
 
 

@@ -1,6 +1,8 @@
 """`plot`: the picture of a run, of several runs of one game over each other, or of a prediction."""
 
+import importlib
 import os
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,18 +12,22 @@ from matplotlib.figure import Figure
 from ganscope.core.errors import NotApplicable, ParameterError
 from ganscope.core.outcome import Prediction
 from ganscope.core.results import game_of
-from ganscope.figures import solvable_runs, style
-from ganscope.games.solvable.model import SolvableGAN
+from ganscope.figures import style
 
+# Where the pictures of a model are: modules with `draw_runs` and `draw_prediction`, imported when one is asked for.
+_PICTURES = {
+    "solvable": "ganscope.figures.solvable_runs",
+    "kernel": "ganscope.figures.kernel_runs",
+}
 _ACCEPTED = "a run made by simulate, a list of runs of one game, or a Prediction"
 
 
 def plot(thing: Any, path: str | os.PathLike[str] | None = None, *, title: str | None = None) -> Figure:
     """The picture of a run, of several runs, or of a prediction.
 
-    Limits (level `ode`) are lines; simulations are points, the mean and standard deviation over replicas or the dots
-    of a single run. Every feature has the same colour in all figures. A run that diverges is drawn until it ends, which
-    a cross marks.
+    Theory (levels `ode`, `linear`) is drawn as lines; simulations are points, the mean and standard deviation over
+    replicas or the dots of a single run, and paths in a plane. Every feature has the same colour in all figures. A run
+    that diverges is drawn until it ends, which a cross marks.
 
     Args:
         thing: A run made by `simulate`, a list of runs of one game, which are drawn over each other, or a `Prediction`.
@@ -43,22 +49,29 @@ def plot(thing: Any, path: str | os.PathLike[str] | None = None, *, title: str |
     return figure
 
 
+def _pictures(game: Any, of: str) -> Any:
+    """The module that draws a game."""
+    if getattr(game, "model", None) not in _PICTURES:
+        raise NotApplicable(f"there is no picture of {of} for {type(game).__name__}")
+    return importlib.import_module(_PICTURES[game.model])
+
+
 def _prediction(prediction: Prediction, title: str | None) -> Figure:
-    if not isinstance(prediction.game, SolvableGAN):
-        raise NotApplicable(f"there is no picture of predictions for {type(prediction.game).__name__}")
-    return solvable_runs.draw_prediction(prediction, title)
+    figure: Figure = _pictures(prediction.game, "predictions").draw_prediction(prediction, title)
+    return figure
 
 
 def _runs(thing: Any, title: str | None) -> Figure:
     runs: Sequence[Any] = thing if isinstance(thing, list | tuple) else [thing]
     if not runs or not all(isinstance(run, xr.Dataset) and "game" in run.attrs for run in runs):
         raise ParameterError("thing", thing if runs else "an empty list", _ACCEPTED)
-    games = [game_of(run) for run in runs]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what a game has to say it said when it was made
+        games = [game_of(run) for run in runs]
     for run, game in zip(runs, games, strict=True):
         if run.attrs.get("level") not in game.levels or "time" not in run.dims:
             raise ParameterError("thing", f"a data set of level {run.attrs.get('level')!r}", _ACCEPTED)
         if game != games[0]:
             raise ParameterError("thing", f"runs of {games[0]} and {game}", "runs of the same game")
-    if not isinstance(games[0], SolvableGAN):
-        raise NotApplicable(f"there is no picture of runs of {type(games[0]).__name__}")
-    return solvable_runs.draw_runs(runs, games[0], title)
+    figure: Figure = _pictures(games[0], "runs").draw_runs(runs, games[0], title)
+    return figure

@@ -23,6 +23,7 @@ import numpy.typing as npt
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
@@ -46,6 +47,31 @@ PHASES = {
     "no_learning": ("#CFCFCF", "nothing learned"),
     "diverging": ("#4A4A4A", "diverged"),
     "unknown": ("#FFFFFF", "undecided"),
+}
+# What the centre of mass of an isolated neighbourhood does.
+MOTIONS = {
+    "converge_monotone": ("#A6CFEA", "converges monotonely", "o"),
+    "converge_oscillatory": ("#4A90C4", "converges, oscillating", "s"),
+    "marginal": ("#FFFFFF", "marginal", "*"),
+    "diverge_oscillatory": ("#F2A35E", "spirals outwards", "^"),
+    "diverge_monotone": ("#4A4A4A", "flips outwards", "v"),
+    "undecided": ("#FFFFFF", "undecided", "x"),
+}
+# Families of motions of an isolated neighbourhood.
+FAMILIES = {
+    "discriminator": ("#CFCFCF", "discriminator alone"),
+    "relative": ("#F2A35E", "points among each other"),
+    "mean_real": ("#A6CFEA", "centre of mass, monotone"),
+    "mean_turning": ("#2F6FA3", "centre of mass, oscillating"),
+}
+# Colour, dashes and mark of an update rule.
+_RULES: dict[str, tuple[str, Any, str]] = {
+    "alternating": ("#0072B2", "-", "o"),
+    "simultaneous": ("#D55E00", (0, (5, 1.5)), "s"),
+    "extragradient": ("#009E73", (0, (5, 1.5, 1.2, 1.5)), "^"),
+    "optimistic": ("#CC79A7", (0, (1.5, 1.2)), "D"),
+    "heavy_ball": ("#666666", (0, (8, 2, 1.2, 2, 1.2, 2)), "v"),
+    "flow": ("#000000", "-", "P"),
 }
 INK, FAINT = "#222222", "#666666"
 # Widths of a figure's panels, in inches.
@@ -109,6 +135,11 @@ def feature_dashes(feature: int) -> Any:
 def column_dashes(offset: int) -> Any:
     """Line style of an overlap P_ij by j - i: solid for a feature's own column."""
     return _DASHES[offset % len(_DASHES)]
+
+
+def rule_look(rule: str) -> tuple[str, Any, str]:
+    """Colour, dashes and mark of an update rule."""
+    return _RULES[rule]
 
 
 def mark(level: str) -> str:
@@ -217,6 +248,14 @@ def _mark_end(axes: Axes, x: Array, y: Array, colour: str) -> None:
 def band(axes: Axes, x: Array, low: Array, high: Array, colour: str) -> None:
     """A range that theory gives."""
     axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0, zorder=1)
+
+
+def areas(axes: Axes, x: Array, y: Array, codes: Array, colours: Sequence[str]) -> None:
+    """Codes `[y, x]`, indices into `colours`, as coloured cells."""
+    axes.pcolormesh(
+        x, y, codes, cmap=ListedColormap(list(colours)), vmin=-0.5, vmax=len(colours) - 0.5, shading="nearest",
+        rasterized=True, linewidth=0,
+    )  # fmt: skip
 
 
 def number(value: float) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from ganscope.core.plain import plain_dict
-from ganscope.dynamics.rules import FLOW
+from ganscope.games.kernel import recommendation
 from ganscope.games.kernel.data import Distances
 from ganscope.games.kernel.equilibria import DENSE
 from ganscope.games.kernel.good_minimum import (
@@ -30,7 +30,6 @@ from ganscope.games.kernel.good_minimum import (
 from ganscope.games.kernel.linearisation import spectrum_at
 from ganscope.games.kernel.model import KernelGAN
 from ganscope.games.kernel.prediction import resting_place
-from ganscope.games.kernel.recommendation import recommend
 
 # For a start far away: the discriminator's forgetting, and the share of the largest generator_lr that is stable under
 # simultaneous updates and at which a distant point does not yet flee its own trail. (The fastest rates are those of
@@ -88,8 +87,7 @@ def usual_bandwidths(apart: Distances, further: Mapping[str, float] | None = Non
 
 def capturing_bandwidth(game: KernelGAN) -> tuple[float, str]:
     """The narrowest bandwidth that isolates the true points and still captures the start, and why, in words."""
-    found, words = recommend(game, game.generated_points, FLOW, None)
-    return float(found["bandwidth"]), words[-1]
+    return recommendation.bandwidth(game)
 
 
 def look(

@@ -205,7 +205,10 @@ def collapse_point(real_points: Any, real_mass: Any, kernel: Kernel) -> Array:
     for _ in range(_NEWTON_STEPS):
         pull = mass @ kernel.gradient(z - points)
         bend = np.tensordot(mass, kernel.hessian(z - points), 1)
-        if not np.any(bend):  # out of reach of all the data
+        in_reach = bool(np.any(kernel.value(z - points) > 0))
+        if in_reach and not np.any(pull):
+            return np.asarray(z)
+        if not in_reach or not np.any(bend):
             break
         step = np.linalg.lstsq(bend, pull, rcond=None)[0]
         z = z - step

@@ -40,6 +40,8 @@ CAPTURE, COINCIDENT = 3.0, 1e-6
 # Newton's method from a given start may move the points so many widths; further away, it has left the neighbourhood.
 _NEAR = 1.0
 _SETTLING_STEPS, _KICKS = 200, 5
+# Beyond so many coordinates a descent is settled by few steps, and no way off a saddle is looked for.
+_PATIENT, _FEW_STEPS = 300, 5
 # Residuals up to so many times their rounding error count as rest.
 _AT_REST = 1e4
 _SNAP = 1e-4
@@ -138,21 +140,22 @@ def descend(game: Any, start: Array, perturbation: float = 1e-6, seed: int = 0, 
     if low.size > DENSE:
         return low
     coordinates = np.repeat(free, points.shape[1])
-    low = _settle(game, low, coordinates)
-    for kick in range(_KICKS):  # points that met on the way down may have to part again
+    large = low.size > _PATIENT
+    low = _settle(game, low, coordinates, _FEW_STEPS if large else _SETTLING_STEPS)
+    for kick in range(0 if large else _KICKS):  # points that met on the way down may have to part again
         if not _is_saddle(game, low):
             break
         noise = perturbation * np.random.default_rng((seed, kick)).standard_normal(points.shape)
-        low = _settle(game, low + length * noise, coordinates)
+        low = _settle(game, low + length * noise, coordinates, _SETTLING_STEPS)
     return low
 
 
-def _settle(game: Any, points: Array, free: npt.NDArray[np.bool_]) -> Array:
+def _settle(game: Any, points: Array, free: npt.NDArray[np.bool_], steps: int) -> Array:
     """Newton steps down MMD^2 along the free coordinates, with the absolute values of its curvatures."""
     weight, length = np.repeat(game.generated_mass, points.shape[1]), length_scale(game.kernel)
     height = _height_and_slope(game, points)[0]
     slack = 1e-15 * max(float(game.real_mass.sum()), float(game.generated_mass.sum())) ** 2
-    for _ in range(_SETTLING_STEPS):
+    for _ in range(steps):
         slope = -weight * residual(game, points).ravel() * free
         matrix = -weight[:, None] * residual_slope(game, points) * np.outer(free, free)
         values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)

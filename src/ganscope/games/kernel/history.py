@@ -47,8 +47,9 @@ def impulse_response(rule: str, momentum: float, forgetting: float, share: float
     memory = np.zeros((2, slots))
     sizes = np.empty(iterations)
     for k in range(iterations):
-        step(CODES[rule], momentum, k == 0, g, d, np.zeros(1), np.zeros(slots), np.zeros((2, 1)), memory, None)
-        sizes[k] = np.sum(np.abs(d))
+        with np.errstate(over="ignore", invalid="ignore"):
+            step(CODES[rule], momentum, k == 0, g, d, np.zeros(1), np.zeros(slots), np.zeros((2, 1)), memory, None)
+            sizes[k] = np.sum(np.abs(d))
         if sizes[k] < 1e-30 * share or not math.isfinite(sizes[k]):
             sizes[k + 1 :] = 0.0 if math.isfinite(sizes[k]) else math.inf
             break

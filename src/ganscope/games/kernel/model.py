@@ -77,6 +77,7 @@ class KernelGAN(Game):
 
     model: ClassVar[str] = "kernel"
     levels: ClassVar[Mapping[str, Level]] = simulation.LEVELS
+    prediction_options: ClassVar[tuple[str, ...]] = ("momentum",)
 
     real_points: Any
     generated_points: Any
@@ -196,10 +197,12 @@ class KernelGAN(Game):
     def trajectories(self, request: Request) -> dict[str, Variable]:
         return simulation.trajectories(self, request)
 
-    def predict(self, level: str | None = None, rule: str | None = None, step_size: float | None = None) -> Prediction:
+    def predict(
+        self, level: str | None = None, rule: str | None = None, step_size: float | None = None, **options: Any
+    ) -> Prediction:
         from ganscope.games.kernel import prediction
 
-        return prediction.predict(self, level, rule, step_size)
+        return prediction.predict(self, level, rule, step_size, **options)
 
     def classify(self, run: Any) -> Verdict:
         from ganscope.games.kernel import verdict

@@ -11,7 +11,7 @@ from ganscope.analysis.spectrum import stability_of
 from ganscope.core.checks import one_of
 from ganscope.core.errors import NotApplicable, ParameterError, unknown_name
 from ganscope.core.outcome import Equilibrium, Outcome, Prediction, Spectrum
-from ganscope.dynamics.rules import FLOW, RULES
+from ganscope.dynamics.rules import FLOW, RULES, Rule, check_momentum
 from ganscope.games.kernel import recommendation
 from ganscope.games.kernel.equilibria import DENSE, descend, equilibrium, label, newton, residual, snapped
 from ganscope.games.kernel.good_minimum import (
@@ -26,6 +26,7 @@ from ganscope.games.kernel.good_minimum import (
 from ganscope.games.kernel.landscape import Landscape, describe, isolation
 from ganscope.games.kernel.linearisation import neutral_modes, neutral_tolerance, spectrum_at
 from ganscope.games.kernel.neighbourhoods import REACH
+from ganscope.games.kernel.operators import squared_distances
 from ganscope.games.kernel.random_features import FeatureKernel
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ _KICK = 1e-30
 _THROWN = 3.0
 # Kernel widths from the data within which the descent has reached them, where the valley is too flat to say more.
 _CLOSE = 1e-3
+# Coordinates beyond which a resting place is not polished.
+_PATIENT = 300
 # The isolated formulas hold while true points are further apart than so many bandwidths.
 _ISOLATED = 3.0
 
@@ -83,40 +86,48 @@ def spectrum(game: "KernelGAN", at: Any = None, rule: str | None = None, **optio
 
 
 def predict(
-    game: "KernelGAN", level: str | None = None, rule: str | None = None, step_size: float | None = None
+    game: "KernelGAN",
+    level: str | None = None,
+    rule: str | None = None,
+    step_size: float | None = None,
+    momentum: float = 0.0,
 ) -> Prediction:
-    """What theory says; the rule is `alternating` unless another one, or `flow`, is asked for."""
+    """What theory says; the rule is `alternating` unless another one, or `flow`, is asked for.
+
+    `momentum` is that of heavy_ball.
+    """
     if level is not None:
         one_of("level", level, game.levels)
     if step_size is not None:
         raise ParameterError("step_size", step_size, "nothing: the kernel GAN has learning rates")
     rule = DEFAULT_RULE if rule is None else one_of("rule", rule, (*RULES, FLOW))
+    how = Rule(rule, check_momentum(rule, momentum))
     about: dict[str, Any] = {"level": level or "gda", "rule": rule, "game": game}
     if not game.kernel.differentiable:
         reason = f"kernel {type(game.kernel).__name__} is not differentiable at coincident points: there is no theory"
         return Prediction(Outcome.UNDECIDED, "unknown", math.nan, (reason,), **about)
     if game.regularization == 0:
-        return _unregularized(game, rule, about)
+        return _unregularized(game, how, about)
     seen = effective(game)
     state, caveats = resting_place(seen)
-    values = spectrum_at(seen, state, rule)
+    values = spectrum_at(seen, state, *how)
     rest = Equilibrium(state, values, stability_of(values), _label(seen, state))
     modes = conditioning(seen, state) if matches_data(seen, state) else None
     end = describe(game, state)
-    outcome, detail, margin, reasons = _verdict(seen, rest, end, rule, modes)
+    outcome, detail, margin, reasons = _verdict(seen, rest, end, how, modes)
     bistable = outcome in (Outcome.CONVERGED, Outcome.COLLAPSED) and _lost_for_good(seen)
     if bistable:
         caveats = (*caveats, "bistable: a point that gets out of the kernel's reach on the way would flee for good")
-    best, advice = recommendation.recommend(seen, state, rule, modes)
+    best, advice = recommendation.recommend(seen, state, how, modes)
     return Prediction(
         outcome,
         detail,
         margin,
         (*reasons, *_facts(game), *caveats, *advice),
         end.near_critical or bistable or _is_critical(values),
-        thresholds=recommendation.thresholds(seen, state, rule, modes),
+        thresholds=recommendation.thresholds(seen, state, how, modes),
         equilibria=[rest],
-        rates=_rates(seen, values, rule, modes),
+        rates=_rates(seen, values, how, modes),
         best=best,
         **about,
     )
@@ -134,6 +145,10 @@ def resting_place(game: Any) -> tuple[Array, tuple[str, ...]]:
         if np.any(out_of_reach):
             caveats = (f"{np.sum(out_of_reach)} generated points start beyond the kernel's reach and stay there",)
             return low, caveats
+        if low.size > _PATIENT:
+            matched = good_minimum(game, low)
+            near = matched is not None and float(np.max(np.abs(matched - low))) <= length_scale(game.kernel)
+            return (low if matched is None or not near else matched), ()
         root = newton(game, low)
         if root.converged and float(np.max(np.abs(root.state - low))) <= length_scale(game.kernel):
             low = snapped(game, root.state)
@@ -165,14 +180,15 @@ def _label(game: Any, points: Array) -> str:
 
 
 def _verdict(
-    game: Any, rest: Equilibrium, end: Landscape, rule: str, modes: Stiffness | None
+    game: Any, rest: Equilibrium, end: Landscape, how: Rule, modes: Stiffness | None
 ) -> tuple[Outcome, str, float, tuple[str, ...]]:
     values = rest.spectrum
-    forgotten = disc_multipliers(game.forgetting, rule)
+    forgotten = disc_multipliers(game.forgetting, *how)
     if values.is_map and np.max(np.abs(forgotten)) > 1:
         reason = f"discriminator_lr times regularization is {game.forgetting:.3g}: the discriminator overshoots itself"
         return Outcome.DIVERGED, "diverging", 1 - float(np.max(np.abs(forgotten))), (reason,)
-    margin = 1 - math.exp(-values.rate) if values.is_map else values.rate
+    rates = _rates(game, values, how, modes)
+    margin = 1 - rates["spectral_radius"] if values.is_map else values.rate
     lead = _leading(game, rest)
     neutral = neutral_modes(game, rest.state, values)
     words = (f"{neutral} neutral modes are left out",) if neutral else ()
@@ -188,7 +204,7 @@ def _verdict(
                 return Outcome.OSCILLATING, "propelled", margin, (reason, *words)
             reason = "generated points beyond the kernel's reach would flee their own trail if anything pushed them"
             return end.outcome, end.detail, end.margin, (*end.reasons, reason)
-        thrown = _longest_step(game)
+        thrown = _longest_step(game, rest.state)
         if values.is_map and thrown > _THROWN:
             reason = f"{size}; steps of up to {thrown:.2g} kernel widths can throw points out of the kernel's reach"
             return Outcome.UNDECIDED, word, margin, (reason, *words)
@@ -226,11 +242,14 @@ def _lost_for_good(game: Any) -> bool:
     return bool(np.max(swing) > game.regularization**2)
 
 
-def _longest_step(game: Any) -> float:
-    """Bound on what a generated point moves in an iteration, in kernel widths, with discriminators of usual size."""
-    mass = float(game.real_mass.sum() + game.generated_mass.sum())
+def _longest_step(game: Any, points: Array) -> float:
+    """Bound on what a generated point moves in an iteration, in kernel widths, by the masses within its reach."""
     width = length_scale(game.kernel)
-    return float(np.max(game.speeds) * mass / game.regularization * math.exp(-0.5) / width**2)
+    mass = np.zeros(len(points))
+    for others, weights in ((game.real_points, game.real_mass), (points, game.generated_mass)):
+        for rows in np.array_split(np.arange(len(points)), max(1, len(points) * len(others) // 10**6)):
+            mass[rows] += (squared_distances(points[rows], others) <= (REACH * width) ** 2) @ weights
+    return float(np.max(game.speeds * mass) / game.regularization * math.exp(-0.5) / width**2)
 
 
 def _leading(game: Any, rest: Equilibrium) -> complex:
@@ -271,13 +290,18 @@ def _facts(game: "KernelGAN") -> tuple[str, ...]:
     return tuple(facts)
 
 
-def _rates(game: Any, values: Spectrum, rule: str, modes: Stiffness | None) -> dict[str, Any]:
+def _rates(game: Any, values: Spectrum, how: Rule, modes: Stiffness | None) -> dict[str, Any]:
     unit = game.discriminator_lr
     rates: dict[str, Any] = {}
     if values.is_map:
-        rates["spectral_radius"] = math.exp(-values.rate)
-        rates["per_iteration"], rates["per_time"] = values.rate, values.rate / unit
-        rates["iterations_per_decade"] = math.log(10) / values.rate if values.rate > 0 else math.inf
+        radius = math.exp(-values.rate)
+        if modes is not None and modes.smallest > 0:  # modes so slow that the label leaves them out as neutral
+            couplings = game.generator_lr * game.discriminator_lr * modes.values
+            radius = max(radius, float(np.max(np.abs(mode_multipliers(couplings, game.forgetting, *how)))))
+        rates["spectral_radius"] = radius
+        rates["per_iteration"] = -math.log(radius) if radius > 0 else math.inf
+        rates["per_time"] = rates["per_iteration"] / unit
+        rates["iterations_per_decade"] = math.log(10) / rates["per_iteration"] if radius < 1 else math.inf
     else:
         rates["per_time"] = values.rate
     rates["period"] = values.period
@@ -288,17 +312,19 @@ def _rates(game: Any, values: Spectrum, rule: str, modes: Stiffness | None) -> d
     return rates
 
 
-def _unregularized(game: "KernelGAN", rule: str, about: dict[str, Any]) -> Prediction:
+def _unregularized(game: "KernelGAN", how: Rule, about: dict[str, Any]) -> Prediction:
     """regularization = 0: no unique equilibrium; at a good minimum the modes are known all the same."""
     reasons = ["regularization = 0 has no unique equilibrium"]
     rates: dict[str, Any] = {}
     seen = effective(game.replace(regularization=1.0))
     matched = good_minimum(seen)
-    if matched is not None and rule != FLOW:
+    if matched is not None and how.name != FLOW:
         modes = conditioning(seen, matched)
         couplings = game.generator_lr * game.discriminator_lr * modes.values
-        radius = float(np.max(np.abs(mode_multipliers(couplings, 0.0, rule))))
+        radius = float(np.max(np.abs(mode_multipliers(couplings, 0.0, *how))))
         rates = {"spectral_radius": radius, "stiffest": modes.largest, "softest": modes.smallest}
         word = "grow" if radius > 1 + 1e-9 else ("neither grow nor decay" if radius > 1 - 1e-9 else "decay")
-        reasons.append(f"small displacements from the data {word} under {rule} updates (spectral radius {radius:.6g})")
+        reasons.append(
+            f"small displacements from the data {word} under {how.name} updates (spectral radius {radius:.6g})"
+        )
     return Prediction(Outcome.UNDECIDED, "unknown", math.nan, tuple(reasons), rates=rates, **about)

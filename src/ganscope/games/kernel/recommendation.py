@@ -13,7 +13,7 @@ from scipy.optimize import brentq, minimize
 from scipy.spatial import cKDTree
 
 from ganscope.core.errors import NotApplicable
-from ganscope.dynamics.rules import FLOW, update_map
+from ganscope.dynamics.rules import FLOW, Rule, update_map
 from ganscope.games.kernel.good_minimum import Stiffness, best_rates, conditioning, good_minimum
 from ganscope.games.kernel.kernels import Kernel, with_bandwidth
 from ganscope.games.kernel.landscape import isolation
@@ -27,21 +27,21 @@ _SEARCHED = 120
 _NO_FORCE = 1e-12
 # Logarithms of rates beyond which none is tried.
 _FARTHEST = 14.0
-# A start this many bandwidths from its true point still feels an eighth of the largest force.
+# A start this many bandwidths from its true point still feels a fifth of the largest force.
 _CAPTURE = 2.5
 # Bandwidths per smallest distance of true points at which they count as isolated from each other.
 _ISOLATED = 3.0
 
 
-def thresholds(game: Any, points: Array, rule: str, modes: Stiffness | None) -> dict[str, Any]:
+def thresholds(game: Any, points: Array, rule: Rule, modes: Stiffness | None) -> dict[str, Any]:
     """Learning rates and regularization at which the resting place changes its stability, by name."""
     found: dict[str, Any] = {}
-    if rule != FLOW:
+    if rule.name != FLOW:
         found["discriminator_lr"] = 2 / game.regularization
-    if modes is not None and rule == "alternating":
+    if modes is not None and rule.name == "alternating":
         room = 2 * (2 - game.forgetting)
         found["generator_lr"] = room / (game.discriminator_lr * modes.largest) if room > 0 else 0.0
-    elif modes is not None and rule == "simultaneous":
+    elif modes is not None and rule.name == "simultaneous":
         found["generator_lr"] = game.regularization / modes.largest
         found["regularization"] = game.generator_lr * modes.largest
     elif points.size <= _SEARCHED:
@@ -51,18 +51,18 @@ def thresholds(game: Any, points: Array, rule: str, modes: Stiffness | None) -> 
     return found
 
 
-def _radius(game: Any, J: Array, size: int, rule: str) -> float:
+def _radius(game: Any, J: Array, size: int, rule: Rule) -> float:
     """Largest modulus of the multipliers of visible modes, neutral ones left out; for the flow, exp of the rate."""
-    if rule == FLOW:
+    if rule.name == FLOW:
         values = np.linalg.eigvals(J)
         moving = np.abs(values) > 1e-9
         return float(np.exp(np.max(values.real[moving], initial=-math.inf)))
-    values = np.linalg.eigvals(update_map(J, size, rule))
+    values = np.linalg.eigvals(update_map(J, size, *rule))
     moving = np.abs(values - 1) > 1e-9
     return float(np.max(np.abs(values[moving]), initial=0.0))
 
 
-def _largest_generator_lr(game: Any, points: Array, rule: str) -> float | None:
+def _largest_generator_lr(game: Any, points: Array, rule: Rule) -> float | None:
     """The generator learning rate up to which the resting place is stable; None if it is not, or always."""
     size = points.size
     J = jacobian(game, points)
@@ -81,7 +81,7 @@ def _largest_generator_lr(game: Any, points: Array, rule: str) -> float | None:
     return float(game.generator_lr * factor)
 
 
-def recommend(game: Any, points: Array, rule: str, modes: Stiffness | None) -> tuple[dict[str, Any], tuple[str, ...]]:
+def recommend(game: Any, points: Array, rule: Rule, modes: Stiffness | None) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The parameters that converge fastest, by name, and the reasons behind them.
 
     `regularization`, `generator_lr` and `spectral_radius` are for the game's kernel and discriminator_lr; `bandwidth`
@@ -90,7 +90,7 @@ def recommend(game: Any, points: Array, rule: str, modes: Stiffness | None) -> t
     best, advice = _at(game, points, rule, modes)
     if not isinstance(game.kernel, Kernel):
         return best, advice
-    width, words = _bandwidth(game)
+    width, words = bandwidth(game)
     best["bandwidth"] = width
     advice = (*advice, words)
     if modes is not None and abs(width / game.bandwidth - 1) > 1e-6:
@@ -101,13 +101,13 @@ def recommend(game: Any, points: Array, rule: str, modes: Stiffness | None) -> t
     return best, advice
 
 
-def _at(game: Any, points: Array, rule: str, modes: Stiffness | None) -> tuple[dict[str, Any], tuple[str, ...]]:
-    if rule == FLOW:
+def _at(game: Any, points: Array, rule: Rule, modes: Stiffness | None) -> tuple[dict[str, Any], tuple[str, ...]]:
+    if rule.name == FLOW:
         return {}, ()
     if modes is not None:
         if modes.smallest <= 0:
             return {}, ("a neutral mode has no best learning rates",)
-        found = best_rates(modes.largest, modes.smallest, rule)
+        found = best_rates(modes.largest, modes.smallest, *rule)
         words = (
             () if modes.certain else ("the slowest mode is numerically neutral: rates are for the slowest one found",)
         )
@@ -128,7 +128,7 @@ def _at(game: Any, points: Array, rule: str, modes: Stiffness | None) -> tuple[d
     return _searched(game, points, rule), ()
 
 
-def _searched(game: Any, points: Array, rule: str) -> dict[str, Any]:
+def _searched(game: Any, points: Array, rule: Rule) -> dict[str, Any]:
     """Regularization and generator learning rate with the smallest spectral radius at a resting place.
 
     The resting place depends on neither.
@@ -140,7 +140,7 @@ def _searched(game: Any, points: Array, rule: str) -> dict[str, Any]:
             return 10.0
         regularization, generator_lr = (float(v) for v in np.exp(x))
         trial = game.replace(regularization=regularization, generator_lr=generator_lr)
-        forgotten = abs(1 - lr * regularization) if rule in ("alternating", "simultaneous") else 0.0
+        forgotten = abs(1 - lr * regularization) if rule.name in ("alternating", "simultaneous") else 0.0
         return max(forgotten, _radius(trial, jacobian(trial, points), size, rule))
 
     start = np.log([game.regularization, game.generator_lr])
@@ -156,7 +156,7 @@ def _searched(game: Any, points: Array, rule: str) -> dict[str, Any]:
     }
 
 
-def _bandwidth(game: Any) -> tuple[float, str]:
+def bandwidth(game: Any) -> tuple[float, str]:
     """The recommended bandwidth, and the trade-off in words."""
     apart = isolation(game.real_points)
     far = float(np.max(_distances_to_go(game)))

@@ -28,6 +28,8 @@ Array = npt.NDArray[np.float64]
 FEWEST_RECORDS = 100
 # Points beyond this many bandwidths from all data have escaped.
 _ESCAPED = 1e6
+# Records of linear motion without which nothing is said about it.
+_FEWEST_LINEAR = 6
 # The tail of a run, as a share of its records, and the windows whose largest distances are compared.
 _TAIL = 0.2
 _EARLY, _LATE = (0.1, 0.4), 0.3
@@ -79,9 +81,9 @@ def local_motion(game: "KernelGAN", points: Array, equilibrium: Array, rule: str
     still_to_come = np.maximum.accumulate(distance[::-1])[::-1]
     keep = min(keep, _first(still_to_come < _ROUNDING, keep))
     distance, away = distance[:keep], away[:keep]
-    if keep < 20:
+    if keep < _FEWEST_LINEAR:
         return LocalMotion("undecided", np.full(2, np.nan, np.complex128), math.nan)
-    early = distance[int(_EARLY[0] * keep) : max(int(_EARLY[1] * keep), 1)].max()
+    early = distance[int(_EARLY[0] * keep) : int(_EARLY[1] * keep)].max()
     growth = float(distance[-max(1, int(_LATE * keep)) :].max() / early) if early > 0 else math.nan
     weights = game.generated_mass / game.generated_mass.sum()
     mean = np.einsum("kja,j->ka", away, weights)

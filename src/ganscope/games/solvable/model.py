@@ -244,8 +244,10 @@ class SolvableGAN(Game):
     def trajectories(self, request: Request) -> dict[str, Variable]:
         return simulation.trajectories(self, request)
 
-    def predict(self, level: str | None = None, rule: str | None = None, step_size: float | None = None) -> Prediction:
-        return prediction.predict(self, level, rule, step_size)
+    def predict(
+        self, level: str | None = None, rule: str | None = None, step_size: float | None = None, **options: Any
+    ) -> Prediction:
+        return prediction.predict(self, level, rule, step_size, **options)
 
     def classify(self, run: Any) -> Verdict:
         return verdict.classify(self, run)
