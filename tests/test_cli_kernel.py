@@ -223,9 +223,11 @@ def test_a_warning_is_one_line_on_standard_error(tmp_path):
 def test_ctrl_c_keeps_what_is_finished_and_the_same_command_goes_on(tmp_path):
     simulate = '[simulate]\nlevels = ["linear", "gda"]\niterations = 300_000\n'
     (tmp_path / "x.toml").write_text(GAME + "regularization = 0.01\n" + 'representation = "history"\n' + simulate)
-    command = [sys.executable, "-m", "ganscope", "run", "x.toml", "--json"]
+    # A process in the background may have been told to ignore the signal.
+    listen = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    command = [sys.executable, "-c", listen + "from ganscope.cli.main import main; main()", "run", "x.toml", "--json"]
     options = dict(cwd=tmp_path, env=environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    first = subprocess.Popen(command, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL), **options)
+    first = subprocess.Popen(command, **options)
     while not (tmp_path / "runs/x/linear.zarr").exists() and first.poll() is None:
         time.sleep(0.01)
     first.send_signal(signal.SIGINT)

@@ -4,6 +4,7 @@ Commands are declared here and carried out in the other modules of this room, wh
 them: `ganscope --help` must not wait for NumPy.
 """
 
+import os
 import signal
 import sys
 import traceback
@@ -15,6 +16,11 @@ import typer
 from typer.core import TyperGroup
 
 from ganscope.core.errors import NotApplicable, ParameterError, StoreError
+
+# Matrices are small here, and a BLAS with many threads makes them wait for each other; the engines have threads of
+# their own. Whoever sets these variables has the say.
+for _name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
 
 DONE, DIFFERENT, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 

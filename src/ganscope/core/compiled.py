@@ -91,6 +91,11 @@ def compiled(
     return dispatcher
 
 
+def writeable(array: Any) -> Any:
+    """The array, or a copy of one that must not be written to: numba compiles a kernel once for each kind."""
+    return array if array.flags.writeable else array.copy()
+
+
 def _stack(element: Any) -> Any:
     @intrinsic(prefer_literal=True)
     def pointer(typing_context: Any, count: Any) -> Any:

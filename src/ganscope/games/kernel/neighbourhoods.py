@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ganscope.core.compiled import compiled
+from ganscope.core.compiled import compiled, writeable
 from ganscope.core.parallel import cores, run_tasks
 
 Array = npt.NDArray[np.float64]
@@ -89,9 +89,9 @@ def observe(points: Array, real_points: Array, generated_mass: Array, bandwidths
         Shapes `[..., M]`, `[..., N]` and `[...]`; NaN where a point is not finite.
     """
     lead = points.shape[:-2]
-    flat = np.ascontiguousarray(points.reshape(-1, *points.shape[-2:]))
-    widths = np.ascontiguousarray(np.broadcast_to(bandwidths, lead)).reshape(-1)
-    real = np.ascontiguousarray(real_points.T)
+    flat = writeable(np.ascontiguousarray(points.reshape(-1, *points.shape[-2:])))
+    widths = np.array(np.broadcast_to(bandwidths, lead), np.float64).reshape(-1)
+    real, masses = np.array(real_points.T, order="C"), writeable(generated_mass)
     records = len(flat)
     distance = np.empty((records, flat.shape[1]))
     mass, covered = np.empty((records, len(real_points))), np.empty(records)
@@ -100,7 +100,7 @@ def observe(points: Array, real_points: Array, generated_mass: Array, bandwidths
 
     def task(low: int, high: int) -> Any:
         def work(tick: Any) -> None:
-            _observe(low, high, flat, real, widths, generated_mass, distance, mass, covered)
+            _observe(low, high, flat, real, widths, masses, distance, mass, covered)
             tick(high - low)
 
         return work

@@ -103,7 +103,7 @@ def _rows(count: int, size: int) -> Iterator[slice]:
 
 
 def _columns(points: Array) -> Array:
-    return np.ascontiguousarray(np.asarray(points, np.float64).T)
+    return np.array(np.transpose(points), np.float64, order="C")
 
 
 def squared_distances(at: Array, points: Array) -> Array:

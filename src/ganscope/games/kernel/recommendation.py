@@ -17,7 +17,7 @@ from ganscope.dynamics.rules import FLOW, Rule, update_map
 from ganscope.games.kernel.good_minimum import Stiffness, best_rates, conditioning, good_minimum
 from ganscope.games.kernel.kernels import Kernel, with_bandwidth
 from ganscope.games.kernel.landscape import isolation
-from ganscope.games.kernel.linearisation import discriminator_hessians, jacobian
+from ganscope.games.kernel.linearisation import discriminator_hessians, jacobian, neutral_tolerance
 
 Array = npt.NDArray[np.float64]
 
@@ -51,26 +51,26 @@ def thresholds(game: Any, points: Array, rule: Rule, modes: Stiffness | None) ->
     return found
 
 
-def _radius(game: Any, J: Array, size: int, rule: Rule) -> float:
+def _radius(J: Array, size: int, rule: Rule, neutral: float) -> float:
     """Largest modulus of the multipliers of visible modes, neutral ones left out; for the flow, exp of the rate."""
     if rule.name == FLOW:
         values = np.linalg.eigvals(J)
-        moving = np.abs(values) > 1e-9
+        moving = np.abs(values) > neutral
         return float(np.exp(np.max(values.real[moving], initial=-math.inf)))
     values = np.linalg.eigvals(update_map(J, size, *rule))
-    moving = np.abs(values - 1) > 1e-9
+    moving = np.abs(values - 1) > neutral
     return float(np.max(np.abs(values[moving]), initial=0.0))
 
 
 def _largest_generator_lr(game: Any, points: Array, rule: Rule) -> float | None:
     """The generator learning rate up to which the resting place is stable; None if it is not, or always."""
-    size = points.size
+    size, neutral = points.size, neutral_tolerance(game, points)
     J = jacobian(game, points)
 
     def excess(factor: float) -> float:
         scaled = J.copy()
         scaled[:size] *= factor
-        return _radius(game, scaled, size, rule) - 1
+        return _radius(scaled, size, rule, neutral) - 1
 
     factors = np.geomspace(1e-3, 1e4, 71)
     signs = [excess(f) > 1e-12 for f in factors]
@@ -133,7 +133,7 @@ def _searched(game: Any, points: Array, rule: Rule) -> dict[str, Any]:
 
     The resting place depends on neither.
     """
-    size, lr = points.size, game.discriminator_lr
+    size, lr, neutral = points.size, game.discriminator_lr, neutral_tolerance(game, points)
 
     def radius(x: Array) -> float:
         if np.max(np.abs(x)) > _FARTHEST:
@@ -141,7 +141,7 @@ def _searched(game: Any, points: Array, rule: Rule) -> dict[str, Any]:
         regularization, generator_lr = (float(v) for v in np.exp(x))
         trial = game.replace(regularization=regularization, generator_lr=generator_lr)
         forgotten = abs(1 - lr * regularization) if rule.name in ("alternating", "simultaneous") else 0.0
-        return max(forgotten, _radius(trial, jacobian(trial, points), size, rule))
+        return max(forgotten, _radius(jacobian(trial, points), size, rule, neutral))
 
     start = np.log([game.regularization, game.generator_lr])
     options = {"xatol": 1e-8, "fatol": 1e-10, "maxiter": 400}

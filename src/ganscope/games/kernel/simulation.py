@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ganscope.core.checks import number, one_of
+from ganscope.core.compiled import writeable
 from ganscope.core.errors import ParameterError
 from ganscope.core.game import Level, Request, Variable
 from ganscope.core.parallel import cores, run_tasks
@@ -266,12 +267,13 @@ def _run_waves(game: "KernelGAN", cells: Cells, course: Course, engine: Engine, 
     size = shape[0] * shape[1]
     modes = int(waves.at[-1])
     target, generated = np.empty(2 * modes), np.empty(2 * modes)
-    mass, speeds = game.generated_mass, game.shares
-    engine.means(0, count, game.real_points[None], game.real_mass, waves, target)
-    g = cells.start.reshape(count, size).copy()
+    mass, speeds = writeable(game.generated_mass), game.shares
+    engine.means(0, count, writeable(game.real_points)[None], writeable(game.real_mass), waves, target)
+    start = np.array(cells.start)
+    g = start.reshape(count, size).copy()
     d = np.zeros(2 * modes)
     if game.initial_discriminator == "equilibrium":
-        engine.means(0, count, cells.start, mass, waves, generated)
+        engine.means(0, count, start, mass, waves, generated)
         weights = np.concatenate([np.tile(w, 2) for w in np.split(waves.weights, waves.at[1:-1])])
         d = weights * (target - generated) / np.repeat(cells.regularization, 2 * np.diff(waves.at))
     remembered = 2 if course.rule == FLOW else int(course.rule in ("extragradient", "optimistic", "heavy_ball"))

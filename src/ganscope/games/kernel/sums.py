@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ganscope.core.compiled import compiled
+from ganscope.core.compiled import compiled, writeable
 from ganscope.core.elementary import exponential32, exponential64
 from ganscope.core.parallel import cores, run_tasks
 from ganscope.games.kernel.kernels import GAUSSIANS, LAPLACE, MATERN32, MATERN52, RATIONAL, Kernel
@@ -255,6 +255,7 @@ def _refuse(points: Array, centres: Any, weights: Any) -> None:
 def _share(function: Any, kernel: Kernel, points: Array, centres: Any, weights: Any, out: Array) -> None:
     """The compiled sum over all points, on all cores where that is worth it."""
     _refuse(points, centres, weights)
+    points, centres, weights = writeable(points), writeable(centres), writeable(weights)
     count, size = len(points), max(1, len(weights))
     constants = kernel.constants
     if count * size < _PAIRS // 40:

@@ -28,6 +28,8 @@ Array = npt.NDArray[np.float64]
 FEWEST_RECORDS = 100
 # Points beyond this many bandwidths from all data have escaped.
 _ESCAPED = 1e6
+# Equilibrium points this close, in bandwidths, are one neighbourhood.
+_TOGETHER = 1e-6
 # Records of linear motion without which nothing is said about it.
 _FEWEST_LINEAR = 6
 # The tail of a run, as a share of its records, and the windows whose largest distances are compared.
@@ -85,14 +87,16 @@ def local_motion(game: "KernelGAN", points: Array, equilibrium: Array, rule: str
         return LocalMotion("undecided", np.full(2, np.nan, np.complex128), math.nan)
     early = distance[int(_EARLY[0] * keep) : int(_EARLY[1] * keep)].max()
     growth = float(distance[-max(1, int(_LATE * keep)) :].max() / early) if early > 0 else math.nan
-    weights = game.generated_mass / game.generated_mass.sum()
-    mean = np.einsum("kja,j->ka", away, weights)
     order = 4 if rule in ("optimistic", "heavy_ball") else 2
     start = int(0.3 * keep)
-    candidates = [recurrence_roots(mean[start:], order)]
-    if len(weights) > 1:
-        relative = (away - mean[:, None])[start:].reshape(keep - start, -1)
-        candidates.append(recurrence_roots(relative, order // 2))
+    if np.max(np.ptp(equilibrium, axis=0)) < _TOGETHER * length:  # one neighbourhood: its centre, and all else
+        mean = np.einsum("kja,j->ka", away, game.generated_mass / game.generated_mass.sum())
+        candidates = [recurrence_roots(mean[start:], order)]
+        if len(equilibrium) > 1:
+            relative = (away - mean[:, None])[start:].reshape(keep - start, -1)
+            candidates.append(recurrence_roots(relative, order // 2))
+    else:
+        candidates = [recurrence_roots(away[start:].reshape(keep - start, -1), order)]
     roots = max(candidates, key=lambda r: float(np.abs(r[0])) if np.isfinite(r[0]) else -1.0)
     if not np.isfinite(roots[0]):
         return LocalMotion("undecided", roots, growth)
