@@ -388,7 +388,7 @@ def test_a_cell_is_its_own_game(rule, representation):
         run = gs.simulate_many(game, part, "gda", rule=rule, iterations=20, **MOMENTUM.get(rule, {}))
         assert run.generated_points.dims == ("cell", "time", "point", "axis")
         for cell in range(3):
-            own = simulate(game.replace(**{name: values[cell] for name, values in part.items()}), rule, 20)
+            own = quietly(simulate, game.replace(**{name: values[cell] for name, values in part.items()}), rule, 20)
             for name in ("generated_points", "mmd2", "distance", "mass", "covered"):
                 np.testing.assert_array_equal(run[name].values[cell], own[name].values, err_msg=f"{names}: {name}")
 
@@ -543,3 +543,58 @@ def test_bad_cells_are_named(name, over):
     with pytest.raises(gs.ParameterError) as error:
         gs.simulate_many(gs.KernelGAN([[0.0]], [[0.5]]), over, "gda", iterations=5)
     assert error.value.name == name
+
+
+def test_a_batch_may_mix_representations():
+    game = gs.KernelGAN([[0.0, 0.0], [4.0, 0.0]], [[0.2, 0.2], [4.2, 0.2]])
+    runs = gs.simulate_many(game, {"bandwidth": [1.0, 0.05]}, "gda", iterations=300)
+    assert runs.attrs["representation"] == "fourier_grid and history"
+    for cell, width in enumerate((1.0, 0.05)):
+        alone = gs.simulate(game.replace(bandwidth=width), "gda", iterations=300)
+        assert set(alone.data_vars) == set(runs.data_vars)
+        assert gs.classify(runs.isel(cell=cell)).outcome == gs.classify(alone).outcome
+    assert np.all(np.isnan(runs.discriminator_gap[1]))
+
+
+def test_equal_masses_follow_the_number_of_points():
+    game = gs.KernelGAN([[0.0], [1.0]], [[1.0], [2.0]])
+    assert np.allclose(game.replace(generated_points=[[0.0], [1.0], [3.0]]).generated_mass, 1 / 3)
+    with pytest.warns(UserWarning, match="sums to"):
+        uneven = gs.KernelGAN([[0.0], [1.0]], [[1.0], [2.0]], generated_mass=[0.4, 0.4])
+    with pytest.raises(gs.ParameterError, match="generated_mass"):
+        uneven.replace(generated_points=[[0.0], [1.0], [3.0]])
+
+
+@pytest.mark.parametrize(
+    "settings, options, message",
+    [
+        (dict(representation="fourier_grid"), {"box": 1e5}, "a smaller box"),
+        (dict(representation="fourier_grid", kernel=gs.RBF(1e-4)), {}, "'history'"),
+        ({}, {"tolerance": 0.0}, "tolerance"),
+        ({}, {"momentum": -1.0, "rule": "heavy_ball"}, r"\(-1, 1\)"),
+        ({}, {"momentum": 0.1}, "no momentum"),
+    ],
+)
+def test_what_cannot_be_simulated_is_refused_before_it_starts(settings, options, message):
+    game = gs.KernelGAN([[0.0, 0.0], [4.0, 0.0]], [[0.2, 0.2], [4.2, 0.2]], **settings)
+    with pytest.raises(gs.ParameterError, match=message):
+        gs.simulate(game, "gda", iterations=20, **options)
+
+
+def test_points_far_beyond_every_grid_are_simulated_all_the_same():
+    run = gs.simulate(gs.KernelGAN([[0.0]], [[1e200]]), "gda", iterations=20)
+    assert run.attrs["representation"] == "history"
+    assert np.all(run.generated_points == 1e200)
+
+
+def test_missing_parameters_in_json_are_named():
+    with pytest.raises(gs.ParameterError, match="real_points"):
+        gs.from_json('{"model": "kernel"}')
+
+
+def test_a_run_is_judged_whatever_the_order_of_its_dimensions():
+    run = gs.simulate(gs.KernelGAN([[0.0, 0.0], [4.0, 0.0]], [[0.2, 0.2], [4.2, 0.2]]), "gda", iterations=200)
+    assert gs.classify(run.transpose("axis", "point", "time", "real_point")) == gs.classify(run)
+    for part in (run.isel(point=0), run.isel(axis=[0])):
+        with pytest.raises(gs.ParameterError, match="run"):
+            gs.classify(part)

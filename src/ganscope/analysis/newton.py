@@ -92,7 +92,9 @@ def _step(slope: Array, r: Array, scale: float, rcond: float) -> Array:
     left, values, right = svd(slope, full_matrices=False, check_finite=False)
     kept = values > rcond * values[0]
     damping = float(np.max(np.abs(r))) / scale
-    inverse = np.divide(values, values**2 + damping**2, out=np.zeros_like(values), where=kept)
+    # values / (values^2 + damping^2), also where the squares cannot be represented
+    with np.errstate(over="ignore", divide="ignore"):
+        inverse = np.where(kept, 1.0 / (values + damping * (damping / np.where(kept, values, 1.0))), 0.0)
     step: Array = -right.T @ np.clip(inverse * (left.T @ r), -scale, scale)
     return step
 

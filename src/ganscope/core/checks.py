@@ -31,6 +31,8 @@ def _as_array(name: str, value: Any, expected: str) -> Array:
     if isinstance(value, str | bytes | dict | bool):
         raise ParameterError(name, value, expected)
     try:
+        if np.asarray(value).dtype.kind not in "fiu":
+            raise ParameterError(name, value, expected)
         return np.array(value, np.float64)
     except (TypeError, ValueError):
         raise ParameterError(name, value, expected) from None

@@ -233,4 +233,8 @@ def game_from_dict(content: Mapping[str, Any]) -> Game:
     for name in content:
         if name not in known:
             raise unknown_name("parameter", name, known)
+    for parameter in dataclasses.fields(cls):
+        optional = parameter.default is not dataclasses.MISSING or parameter.default_factory is not dataclasses.MISSING
+        if parameter.init and not optional and parameter.name not in content:
+            raise ParameterError(parameter.name, None, f"a value: model {cls.model} needs it")
     return cls(**{k: cls.decode(k, v) for k, v in content.items() if k not in followed})  # type: ignore[no-any-return]

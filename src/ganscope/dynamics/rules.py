@@ -131,8 +131,8 @@ def check_momentum(rule: str | None, momentum: Any) -> float:
     Raises:
         ParameterError: If it is out of range or the rule has none.
     """
-    checked = number("momentum", momentum, above=-1)
-    if checked >= 1:
+    checked = number("momentum", momentum)
+    if not -1 < checked < 1:
         raise ParameterError("momentum", momentum, "a number in (-1, 1)")
     if checked and rule != "heavy_ball":
         raise ParameterError("momentum", momentum, f"0: rule {rule!r} has no momentum, only 'heavy_ball' has")

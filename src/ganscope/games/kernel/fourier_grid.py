@@ -41,11 +41,11 @@ def parts(kernel: Kernel) -> tuple[Array, Array]:
 
 def cut_of(tolerance: float | None) -> float:
     """Cut and pad for an error of the kernel; None is machine precision."""
-    return _FULL if tolerance is None else min(_FULL, max(2.0, math.sqrt(-2 * math.log(tolerance / 2))))
+    return _FULL if tolerance is None else min(_FULL, max(2.0, math.sqrt(-2 * math.log(min(tolerance, 1.0) / 2))))
 
 
-def sizes(bandwidths: Array, spread: Array, cut: float) -> tuple[Array, npt.NDArray[np.int64]]:
-    """Periods and largest wave numbers, shape `[cells, axes]`.
+def sizes(bandwidths: Array, spread: Array, cut: float) -> tuple[Array, Array]:
+    """Periods and largest wave numbers (whole, however large), shape `[cells, axes]`.
 
     Args:
         bandwidths: Shape `[cells, parts]`.
@@ -53,20 +53,21 @@ def sizes(bandwidths: Array, spread: Array, cut: float) -> tuple[Array, npt.NDAr
         cut: Cut and pad.
     """
     period = spread + cut * bandwidths.max(axis=1)[:, None]
-    counts = np.ceil(cut * period / (2 * math.pi * bandwidths.min(axis=1)[:, None])).astype(np.int64)
+    counts = np.ceil(cut * period / (2 * math.pi * bandwidths.min(axis=1)[:, None]))
     return period, counts
 
 
-def modes_of(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def modes_of(counts: npt.NDArray[Any]) -> Array:
     """Number of modes of each cell: half of the grid, since opposite frequencies share one."""
-    modes: npt.NDArray[np.int64] = (counts[:, 0] + 1) * np.prod(2 * counts[:, 1:] + 1, axis=1)
+    with np.errstate(over="ignore"):
+        modes: Array = (counts[:, 0] + 1) * np.prod(2 * counts[:, 1:] + 1, axis=1)
     return modes
 
 
 def grid(bandwidths: Array, weights: Array, period: Array, counts: npt.NDArray[np.int64]) -> Waves:
     """Frequencies and weights of the cells' grids; arguments as in `sizes`."""
     axes = period.shape[1]
-    at = np.concatenate([[0], np.cumsum(modes_of(counts))])
+    at = np.concatenate([[0], np.cumsum(modes_of(counts))]).astype(np.int64)
     frequencies = np.zeros(_padded(axes) * at[-1])
     spectrum = np.empty(at[-1])
     _fill(at, period, counts, bandwidths, weights, frequencies, spectrum)

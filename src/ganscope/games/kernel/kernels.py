@@ -25,6 +25,8 @@ from ganscope.core.errors import NotApplicable, ParameterError, unknown_name
 
 Array = npt.NDArray[np.float64]
 
+# Bandwidths beyond this, or its inverse, have squares that cannot be represented.
+_SMALLEST = 1e-100
 # Families of profiles, as compiled code distinguishes them; see `sums`.
 GAUSSIANS, RATIONAL, MATERN32, MATERN52, LAPLACE = range(5)
 
@@ -40,7 +42,10 @@ class Kernel(abc.ABC):
     differentiable: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "bandwidth", number("bandwidth", self.bandwidth, above=0))
+        bandwidth = number("bandwidth", self.bandwidth, above=0)
+        if not _SMALLEST <= bandwidth <= 1 / _SMALLEST:
+            raise ParameterError("bandwidth", bandwidth, f"a number between {_SMALLEST:g} and {1 / _SMALLEST:g}")
+        object.__setattr__(self, "bandwidth", bandwidth)
 
     @property
     @abc.abstractmethod
@@ -347,6 +352,8 @@ class RBFSum(Kernel):
         object.__setattr__(self, "bandwidths", tuple(float(v) for v in widths))
         object.__setattr__(self, "weights", tuple(float(v) for v in weights))
         object.__setattr__(self, "bandwidth", 1.0 / math.sqrt(self.curvature))
+        if np.max(widths) > 1 / _SMALLEST or np.min(widths) < _SMALLEST:
+            raise ParameterError("bandwidths", self.bandwidths, f"numbers between {_SMALLEST:g} and {1 / _SMALLEST:g}")
 
     @property
     def curvature(self) -> float:

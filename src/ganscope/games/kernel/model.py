@@ -35,6 +35,7 @@ Array = npt.NDArray[np.float64]
 WEIGHTINGS = ("loss", "unit")
 STARTS = ("zero", "equilibrium")
 REPRESENTATIONS = ("auto", "history", "fourier_grid", "random_features")
+_MOST_FEATURES = 10**7
 _RANGES: dict[str, dict[str, Any]] = {
     "regularization": {"at_least": 0},
     "generator_lr": {"above": 0},
@@ -116,8 +117,9 @@ class KernelGAN(Game):
             self.require_regularization()
         one_of("representation", self.representation, REPRESENTATIONS)
         features = integer("features", self.features, at_least=2)
-        if features % 2:
-            raise ParameterError("features", features, "an even number: a sine and a cosine per frequency")
+        if features % 2 or features > _MOST_FEATURES:
+            expected = f"an even number (a sine and a cosine per frequency) of at most {_MOST_FEATURES:g}"
+            raise ParameterError("features", features, expected)
         set_field(self, "features", features)
         simulation.check_representation(self)
         real, generated = self.real_mass.sum(), self.generated_mass.sum()
@@ -170,6 +172,10 @@ class KernelGAN(Game):
             changes = dict(changes)
             bandwidth = number("bandwidth", changes.pop("bandwidth"), above=0)
             changes["kernel"] = kernels.with_bandwidth(changes.get("kernel", self.kernel), bandwidth)
+        for points, mass in (("real_points", "real_mass"), ("generated_points", "generated_mass")):
+            equal = np.all(getattr(self, mass) == 1.0 / len(getattr(self, mass)))
+            if points in changes and mass not in changes and equal:
+                changes = {**changes, mass: None}  # as many equal masses as there are points now
         if {"real_mass", "generated_mass"} & set(changes):
             return super().replace(**changes)
         with warnings.catch_warnings():

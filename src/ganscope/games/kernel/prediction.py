@@ -45,6 +45,8 @@ _KICK = 1e-30
 _THROWN = 3.0
 # Kernel widths from the data within which the descent has reached them, where the valley is too flat to say more.
 _CLOSE = 1e-3
+# Kernel widths from its resting place within which a start does not get lost on the way.
+_AT_HOME = 0.5
 # Coordinates beyond which a resting place is not polished.
 _PATIENT = 300
 # The isolated formulas hold while true points are further apart than so many bandwidths.
@@ -116,6 +118,7 @@ def predict(
     end = describe(game, state)
     outcome, detail, margin, reasons = _verdict(seen, rest, end, how, modes)
     bistable = outcome in (Outcome.CONVERGED, Outcome.COLLAPSED) and _lost_for_good(seen)
+    away = float(np.max(np.abs(state - game.generated_points))) / length_scale(seen.kernel)
     if bistable:
         caveats = (*caveats, "bistable: a point that gets out of the kernel's reach on the way would flee for good")
     best, advice = recommendation.recommend(seen, state, how, modes)
@@ -124,7 +127,7 @@ def predict(
         detail,
         margin,
         (*reasons, *_facts(game), *caveats, *advice),
-        end.near_critical or bistable or _is_critical(values),
+        end.near_critical or (bistable and away > _AT_HOME) or _is_critical(values),
         thresholds=recommendation.thresholds(seen, state, how, modes),
         equilibria=[rest],
         rates=_rates(seen, values, how, modes),

@@ -56,7 +56,8 @@ def _radius(J: Array, size: int, rule: Rule, neutral: float) -> float:
     if rule.name == FLOW:
         values = np.linalg.eigvals(J)
         moving = np.abs(values) > neutral
-        return float(np.exp(np.max(values.real[moving], initial=-math.inf)))
+        with np.errstate(over="ignore"):
+            return float(np.exp(np.max(values.real[moving], initial=-math.inf)))
     values = np.linalg.eigvals(update_map(J, size, *rule))
     moving = np.abs(values - 1) > neutral
     return float(np.max(np.abs(values[moving]), initial=0.0))

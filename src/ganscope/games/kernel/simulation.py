@@ -17,6 +17,7 @@ from ganscope.core.parallel import cores, run_tasks
 from ganscope.dynamics.rules import CODES, EVALUATIONS, FLOW, RULES, check_momentum
 from ganscope.games.kernel import fourier_grid, random_features
 from ganscope.games.kernel.cells import Cells, Course, Record
+from ganscope.games.kernel.good_minimum import disc_multipliers
 from ganscope.games.kernel.history import History, window
 from ganscope.games.kernel.kernels import RBF, Kernel, RBFSum, with_bandwidth
 from ganscope.games.kernel.linear_level import run_linear
@@ -32,6 +33,8 @@ Array = npt.NDArray[np.float64]
 PRECISIONS = ("double", "single")
 # Bound on what the dropped part of a history changes in the discriminator, while none is asked for.
 _TOLERANCE = 1e-10
+# Bandwidths over which points may spread for a larger box to be advised.
+_NEAR = 1e3
 # Room around the points, in bandwidths, in the boxes that `auto` tries one after another.
 _ROOM = (2.0, 10.0, 40.0)
 # From so many generated points on, `auto` suggests random features where it takes the history.
@@ -40,8 +43,10 @@ _MANY_POINTS = 300
 _MANY_WAVES = 2**17
 # Numbers that a batch of cells may take in memory, and waves that one call of compiled code computes.
 _BATCH, _CALL = 2**25, 2**25
-# Largest product of the flow's fastest rate and a Runge-Kutta step: an error of 1e-9 or so per unit of that rate.
-_FLOW_STEP = 0.02
+# Error of the flow while no tolerance is asked for; larger with a history, which makes every step dear.
+_FLOW_ERROR, _LONG_FLOW_ERROR = 1e-9, 5e-8
+# Modes of the largest Fourier grid.
+_LARGEST_GRID = 5e6
 
 
 def _per_unit(game: "KernelGAN", dimension: int | None, step_size: float | None) -> float:
@@ -100,13 +105,13 @@ def trajectories(game: "KernelGAN", request: Request) -> dict[str, Variable]:
         warnings.warn(
             f"kernel {type(game.kernel).__name__} has no gradient where points meet; 0 is used there", stacklevel=4
         )
-    if len(cells) == 1 and rule in ("alternating", "simultaneous") and game.forgetting >= 2:
+    if len(cells) == 1 and rule != FLOW and np.max(np.abs(disc_multipliers(game.forgetting, rule, momentum))) > 1:
         warnings.warn(
             f"discriminator_lr times regularization is {game.forgetting:.3g}: the discriminator overshoots itself and "
-            f"blows up under {rule} updates unless it is below 2",
+            f"blows up under {rule} updates",
             stacklevel=4,
         )
-    course = _course(game, request, cells, rule, momentum)
+    course = _course(game, request, cells, rule, momentum, _flow_step(tolerance, _FLOW_ERROR))
     record = Record.empty(len(cells), course.counts.shape[1], game.generated_points.shape)
     if game.representation == "random_features":
         request.notes["representation"] = "random_features"
@@ -125,6 +130,7 @@ def trajectories(game: "KernelGAN", request: Request) -> dict[str, Variable]:
             waiting = left
             if len(waiting) == 0:
                 break
+    course = _course(game, request, cells, rule, momentum, _flow_step(tolerance, _LONG_FLOW_ERROR))
     for cell in waiting:
         record.put(cell, _with_history(game, cells[cell], course[cell], tolerance, precision))
     if len(waiting) and len(game.generated_points) > _MANY_POINTS:
@@ -147,7 +153,12 @@ def _cells(game: "KernelGAN", request: Request) -> Cells:
     )
 
 
-def _course(game: "KernelGAN", request: Request, cells: Cells, rule: str, momentum: float) -> Course:
+def _flow_step(tolerance: float | None, error: float) -> float:
+    """Largest product of the flow's fastest rate and a Runge-Kutta step, for an error per unit of that rate."""
+    return min(0.5, float((120 * (error if tolerance is None else tolerance)) ** 0.25))
+
+
+def _course(game: "KernelGAN", request: Request, cells: Cells, rule: str, momentum: float, flow_step: float) -> Course:
     count = len(cells)
     if rule != FLOW:
         assert request.schedule.iterations is not None
@@ -156,7 +167,7 @@ def _course(game: "KernelGAN", request: Request, cells: Cells, rule: str, moment
     # The flow goes by equal Runge-Kutta steps from record to record.
     intervals = np.diff(request.schedule.times, prepend=0.0)
     fastest = _fastest_rate(game, cells)
-    steps = np.ceil(fastest[:, None] * intervals / _FLOW_STEP).astype(np.int64)
+    steps = np.ceil(fastest[:, None] * intervals / flow_step).astype(np.int64)
     pace = intervals / np.maximum(steps, 1) / cells.discriminator_lr[:, None]
     return Course(np.cumsum(steps, axis=1), pace, rule, momentum)
 
@@ -225,12 +236,15 @@ def _with_grid(
     cut = fourier_grid.cut_of(tolerance)
     period, counts = fourier_grid.sizes(bandwidths, spread, cut)
     modes = fourier_grid.modes_of(counts)
+    if not auto and np.max(modes) > _LARGEST_GRID:
+        expected = f"a grid of at most {_LARGEST_GRID:.0e} modes: a smaller box, a wider kernel, or 'history'"
+        raise ParameterError("representation", f"fourier_grid of {np.max(modes):.2g} modes", expected)
     fits = 2 * modes <= fourier_grid.MOST_FEATURES if auto else np.ones(len(waiting), np.bool_)
     chosen, left = np.flatnonzero(fits), [waiting[~fits]]
-    for piece in _batches(len(chosen), modes[chosen] * (game.axes + 9)):
+    for piece in _batches(len(chosen), (modes[chosen] * (game.axes + 9)).astype(np.int64)):
         part = chosen[piece]
         which = waiting[part]
-        waves = fourier_grid.grid(bandwidths[part], weights, period[part], counts[part])
+        waves = fourier_grid.grid(bandwidths[part], weights, period[part], counts[part].astype(np.int64))
         found, extents = _run_waves(game, cells[which], course[which], grid_engine, waves)
         visited = np.maximum(extents[:, 1], real_high) - np.minimum(extents[:, 0], real_low)
         outside = ~np.all(visited <= spread[part] * (1 + 1e-12), axis=1)
@@ -242,7 +256,8 @@ def _with_grid(
         if np.any(outside):
             cell, axis = np.unravel_index(np.argmax(visited - spread[part]), visited.shape)
             size = np.max(visited[outside])
-            enough = f"box={1.05 * size:.3g}" if math.isfinite(size) else "representation='history'"
+            near = size < _NEAR * float(np.max(bandwidths))
+            enough = f"box={1.05 * size:.3g}" if near else "representation='history'"
             warnings.warn(
                 f"generated points left the box of the Fourier grid: they spread over {visited[cell, axis]:.3g} along "
                 f"axis {axis}, where {spread[part][cell, axis]:.3g} fit; repeat with {enough}",
@@ -367,6 +382,7 @@ def _labelled(game: "KernelGAN", request: Request, cells: Cells, record: Record)
         "mass": (("time", "real_point"), mass),
         "covered": (("time",), covered),
     }
-    if np.all(cells.regularization > 0) and np.any(np.isfinite(record.gap)):
-        variables["discriminator_gap"] = (("time",), np.sqrt(record.gap))
+    # Not known with a history, and without regularization.
+    gap = np.where(cells.regularization[:, None] > 0, record.gap, np.nan)
+    variables["discriminator_gap"] = (("time",), np.sqrt(gap))
     return {name: (dims, values[:, None]) for name, (dims, values) in variables.items()}

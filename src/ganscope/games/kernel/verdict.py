@@ -118,7 +118,11 @@ def classify(game: "KernelGAN", run: Any) -> Verdict:
     """
     if "generated_points" not in run or "time" not in run.generated_points.dims:
         raise ParameterError("run", list(run.data_vars), "a run of the kernel GAN, with generated_points over time")
-    points = run.generated_points.values
+    if set(run.generated_points.dims) != {"time", "point", "axis"}:
+        raise ParameterError("run", run.generated_points.dims, "generated_points with dimensions time, point and axis")
+    points = run.generated_points.transpose("time", "point", "axis").values
+    if points.shape[1:] != game.generated_points.shape:
+        raise ParameterError("run", f"points of shape {points.shape[1:]}", f"all of {game.generated_points.shape}")
     rule = str(run.attrs.get("rule", FLOW))
     if len(points) < FEWEST_RECORDS:
         reason = f"{len(points)} records; a verdict needs at least {FEWEST_RECORDS}"
@@ -157,9 +161,9 @@ def _last_fifths(points: Array) -> tuple[Array, Array]:
 
 def _overshoots(game: "KernelGAN", run: Any, rule: str) -> bool:
     """Whether the discriminator blows up, where its generated points do not feel it any more."""
-    if "discriminator_gap" not in run:
+    gap = run.discriminator_gap.values if "discriminator_gap" in run else np.full(1, np.nan)
+    if np.all(np.isnan(gap)):
         return rule != FLOW and float(np.max(np.abs(disc_multipliers(game.forgetting, rule)))) > 1 + 1e-9
-    gap = run.discriminator_gap.values
     late, early = (gap[a:b].max() for a, b in _windows(len(gap)))
     return not np.isfinite(late) or bool(late > _BLOWN_UP * max(early, gap[0]))
 
