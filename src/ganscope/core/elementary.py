@@ -21,7 +21,7 @@ _LN2_HIGH_32, _LN2_LOW_32 = 0.693359375, -2.12194440054690583e-4
 
 @compiled(inline=True, fastmath={"contract"})
 def exponential64(x):
-    """exp(x) for x <= 0 in float64; 0 below -708."""
+    """exp(x) for x <= 0 in float64; 0 below -708, and for NaN."""
     x = max(x, -745.0)
     n = np.floor(x * _LOG2_E + 0.5)
     r = (x - n * _LN2_HIGH) - n * _LN2_LOW
@@ -44,7 +44,7 @@ def exponential64(x):
 
 @compiled(inline=True, fastmath={"contract"})
 def exponential32(x):
-    """exp(x) for x <= 0 in float32; 0 below -87."""
+    """exp(x) for x <= 0 in float32; 0 below -87, and for NaN."""
     x = max(x, _f32(-100.0))
     n = np.floor(x * _f32(_LOG2_E) + _f32(0.5))
     r = (x - n * _f32(_LN2_HIGH_32)) - n * _f32(_LN2_LOW_32)

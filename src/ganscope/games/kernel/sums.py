@@ -18,7 +18,7 @@ from ganscope.games.kernel.kernels import GAUSSIANS, LAPLACE, MATERN32, MATERN52
 Array = npt.NDArray[np.float64]
 
 _FAST = {"reassoc", "contract", "nsz", "arcp"}
-_BLOCK = 256
+_BLOCK = 512
 # Pairs of points in one call of compiled code, some tenths of a second.
 _PAIRS = 20_000_000
 
@@ -157,10 +157,16 @@ def _sums(real: Any, exponential: Any) -> tuple[Any, Any]:
         out[2, axis] += fd
         out[3, axis] += fe
 
+    @compiled(fastmath=_FAST)
+    def clear(row):
+        for k in range(len(row)):
+            row[k] = 0
+
     @compiled
     def squares(y, centres, low, s):
         axes = y.shape[1]
-        s[:] = 0
+        for j in range(4):
+            clear(s[j])
         for axis in range(0, axes - 3, 4):
             four_axes(y, centres, low, axis, s)
         for axis in range(axes // 4 * 4, axes):
