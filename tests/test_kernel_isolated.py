@@ -612,6 +612,158 @@ def test_simultaneous_and_alternating_agree_to_first_order():
     assert gaps[1] / gaps[2] == pytest.approx(4, abs=0.3)
 
 
+# Unequal masses: which motion is the mean, and where it loses stability.
+
+
+@pytest.mark.parametrize("rule, momentum", RULES_AND_FLOW)
+def test_unequal_surplus_points_part_at_every_rate_however_slowly(rule, momentum):
+    # At a millionth of this generator_lr the growth per iteration is below what counts as neutral.
+    game = IsolatedNeighbourhood(
+        0.43971708837919066,
+        [0.021924586029213836, 0.32331269939498253, 0.1384515117929134],
+        curvature=1.46,
+        regularization=1.58,
+        generator_lr=0.1335,
+        discriminator_lr=0.254,
+    )
+    found = game.boundaries(rule, momentum)
+    assert found["generator_lr_limit"] == 0
+    assert found["regularization_stable_low"] == math.inf == found["regularization_stable_high"]
+    for rate in (1e-3, 0.1, 10.0):
+        assert radius_by_hand(replace(game, generator_lr=rate), rule, momentum) > 1
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 1e9])
+def test_the_limit_of_unequal_masses_does_not_depend_on_the_rate_it_is_asked_at(scale):
+    game = IsolatedNeighbourhood(0.5, [0.1, 0.25], curvature=2.0, regularization=0.7, discriminator_lr=0.3)
+    expected = first_loss(game, "generator_lr", "simultaneous", 0.0)
+    found = replace(game, generator_lr=0.5 * scale).boundaries("simultaneous")
+    assert found["generator_lr_limit"] == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("rule, momentum", RULES_AND_FLOW)
+@pytest.mark.parametrize("m", [2, 20, 300])
+def test_unequal_masses_without_surplus_have_an_exact_mean(rule, momentum, m):
+    q = np.linspace(0.5, 1.5, m)
+    game = IsolatedNeighbourhood(1.0, list(q / q.sum()), curvature=1.0)
+    # The mass-weighted sum of the displacements and the slope move by themselves.
+    two = np.array([[0, 0.5 * np.sum(game.masses**2)], [-0.2, -0.2]])
+    if rule is None:
+        matrix = two / 0.2
+    elif rule == "optimistic":
+        matrix = np.block([[np.eye(2) + 2 * two, -two], [np.eye(2), np.zeros((2, 2))]])
+    elif rule == "heavy_ball":
+        matrix = np.block([[(1 + momentum) * np.eye(2) + two, -momentum * np.eye(2)], [np.eye(2), np.zeros((2, 2))]])
+    elif rule == "alternating":
+        matrix = np.array([[1, two[0, 1]], [0, 1]]) @ np.array([[1, 0], [-0.2, 0.8]])
+    else:
+        matrix = np.eye(2) + two + (two @ two if rule == "extragradient" else 0)
+    families = game.families(rule, momentum)
+    assert distance(families["mean"], np.linalg.eigvals(matrix)) < 1e-12
+    # Relative motion stands still: multiplier 1, with the memory of heavy_ball beside it.
+    still = game.radii(rule, momentum)["relative"]
+    assert still == 1
+    assert game.stability(rule, momentum).startswith("converge")
+
+
+def test_worked_means_without_surplus():
+    def game(m):
+        q = np.linspace(0.5, 1.5, m)
+        return IsolatedNeighbourhood(1.0, list(q / q.sum()), curvature=1.0)
+
+    assert game(20).radii("alternating")["mean"] == pytest.approx(0.96863, abs=5e-6)
+    assert game(20).stability("alternating") == "converge_monotone"
+    assert game(300).radii("simultaneous")["mean"] == pytest.approx(0.9981769, abs=5e-8)
+
+
+@pytest.mark.parametrize("rule, momentum", MAPS)
+def test_boundaries_and_optima_of_unequal_masses_without_surplus(rule, momentum):
+    game = IsolatedNeighbourhood(0.6, [0.1, 0.2, 0.3], curvature=2.0, regularization=0.8, discriminator_lr=0.3)
+    expected = first_loss(game, "generator_lr", rule, momentum)
+    assert game.boundaries(rule, momentum)["generator_lr_limit"] == pytest.approx(expected, rel=1e-6)
+    best = game.best(rule, momentum)
+    there = replace(game, regularization=best["regularization"], generator_lr=best["generator_lr"])
+    found = there.radii(rule, momentum)
+    # A double root is good to the square root of rounding.
+    assert max(found["mean"], found["discriminator"]) == pytest.approx(best["spectral_radius"], abs=3e-7)
+
+
+@pytest.mark.parametrize("rule", ["simultaneous", "alternating"])
+@pytest.mark.parametrize("m", [2, 3, 7, 20, 50])
+def test_the_mean_of_unequal_masses_has_the_largest_share_of_slope_and_centre(rule, m):
+    rng = np.random.default_rng(m)
+    for surplus in (1e-12, 1e-8, 1e-3, 0.1, 0.3, -1e-8, -0.1, 0.2, 0.4, 0.25, 0.02, 0.6):
+        q = rng.lognormal(0, 0.4, m)
+        game = IsolatedNeighbourhood(
+            1.0,
+            list((1 - surplus) * q / q.sum()),
+            curvature=float(rng.uniform(0.2, 9)),
+            regularization=float(rng.uniform(0.2, 4)),
+            generator_lr=float(rng.uniform(0.05, 3)),
+            discriminator_lr=float(rng.uniform(0.02, 0.5)),
+        )
+        matrix = np.delete(np.delete(map_by_hand(game, rule), m + 1, 0), m + 1, 1)
+        values, motions = np.linalg.eig(matrix)
+        motions[-1] *= math.sqrt(game.generator_lr / (game.discriminator_lr * game.gamma))  # as long as displacements
+        motions /= np.linalg.norm(motions, axis=0)
+        share = np.abs(game.masses @ motions[:-1]) ** 2 / np.sum(game.masses**2) + np.abs(motions[-1]) ** 2
+        chosen = np.sort(np.argsort(-share)[:2])
+        families = game.families(rule)
+        mean = families["mean"]
+        turns = bool(np.any(np.abs(values.imag) > 1e-6))
+        expected = values[np.abs(values.imag) > 1e-6] if turns else values[chosen]
+        # Simple eigenvalues, at worst next to a collision.
+        assert distance(mean, expected) < 1e-7
+        # The others lie between the poles, whatever the arithmetic makes of a crowd: real, none of them twice.
+        assert np.all(families["relative"].imag == 0)
+        if rule == "simultaneous" and turns:
+            poles = np.sort(-game.speeds * game.gamma * game.surplus / game.regularization)
+            u = np.sort(families["relative"].real) - 1
+            assert np.all((u > poles[:-1] - 1e-13) & (u < poles[1:] + 1e-13))
+
+
+# Extreme values.
+
+
+@pytest.mark.parametrize("name", ["regularization", "generator_lr", "curvature", "discriminator_lr"])
+@pytest.mark.parametrize("value", [1e-300, 1e155, 1e300])
+@pytest.mark.parametrize("masses", [1.0, 0.7, [0.4, 0.6], [0.2, 0.5]])
+def test_extreme_values_give_numbers(name, value, masses):
+    # Warnings are errors here, so overflow would show.
+    values = {"real_mass": 1, "generated_mass": masses, "curvature": 1.0, name: value}
+    game = IsolatedNeighbourhood(**values)
+    for rule, momentum in RULES_AND_FLOW:
+        assert not np.any(np.isnan(game.spectrum(rule, momentum).values))
+        radii = game.radii(rule, momentum)
+        assert not any(math.isnan(radii[family]) for family in ("discriminator", "mean", "all", "points"))
+        assert game.stability(rule, momentum)
+    if game.closed_form:
+        for rule in (None, "simultaneous", "alternating"):
+            assert not any(math.isnan(x) for x in game.boundaries(rule).values())
+            assert not any(math.isnan(x) for x in game.best(rule).values())
+        assert not any(math.isnan(x) for x in game.oscillation_band())
+        if isinstance(masses, float):
+            found = family_radii(1, masses, **{"curvature": 1.0, name: value}, rule="alternating")
+            assert found.all == pytest.approx(game.radii("alternating")["all"], rel=1e-12)
+
+
+def test_extreme_values_have_the_right_size():
+    heavy = neighbourhood(1, 1, strength=1e300)
+    assert heavy.best("simultaneous")["generator_lr_at_regularization"] == math.inf
+    assert heavy.best("simultaneous")["mean_radius_at_regularization"] == pytest.approx(1e299)
+    # u = -a and -P / a; extragradient squares them.
+    assert distance(heavy.families("simultaneous")["mean"] / [-2e299, 1], [1, 1]) < 1e-12
+    assert heavy.radii("extragradient")["mean"] == math.inf
+    assert heavy.radii("optimistic")["mean"] == pytest.approx(4e299)
+    fast = neighbourhood(1, 1, generator_lr=1e300)
+    assert fast.radii("alternating")["mean"] == pytest.approx(2e299)
+    assert np.abs(fast.families("simultaneous")["mean"]) == pytest.approx([math.sqrt(0.2e300)] * 2)
+    assert fast.boundaries("alternating")["generator_lr_limit"] == pytest.approx(18)
+    with pytest.raises(ParameterError, match=r"generator_lr = .*products"):
+        neighbourhood(1, 1, gamma=1e300, generator_lr=1e300)
+    assert family_radii(1, 1, curvature=1e300, generator_lr=[0.5, 1e300], rule="simultaneous").all[1] == math.inf
+
+
 # Bad values.
 
 

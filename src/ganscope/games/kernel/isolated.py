@@ -17,6 +17,7 @@ References:
 """
 
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -28,7 +29,7 @@ from ganscope.analysis.spectrum import spectrum_from_values
 from ganscope.core.checks import integer, number, numbers_in, one_of
 from ganscope.core.errors import NotApplicable, ParameterError
 from ganscope.core.outcome import Spectrum
-from ganscope.dynamics.rules import FLOW, multipliers, update_map
+from ganscope.dynamics.rules import FLOW, update_map
 from ganscope.games.kernel import isolated_boundaries, isolated_formulas
 from ganscope.games.kernel.isolated_boundaries import Place
 from ganscope.games.kernel.isolated_formulas import check_rule
@@ -37,7 +38,12 @@ from ganscope.games.kernel.kernels import KERNELS, Kernel, kernel_from_dict
 Array = npt.NDArray[np.float64]
 Complex = npt.NDArray[np.complex128]
 
-_UNEQUAL = "generated points of different speeds have no closed form here; give equal masses, or weighting='unit'"
+_UNEQUAL = (
+    "generated points of different speeds and a surplus have no closed form here; "
+    "give equal masses, a generated_mass that adds up to real_mass, or weighting='unit'"
+)
+# An imaginary part beyond this share of the matrix turns a pair; below it is rounding among eigenvalues that crowd.
+_TURNS = 1e-9
 
 
 @dataclass(frozen=True)
@@ -98,6 +104,24 @@ class IsolatedNeighbourhood:
         else:
             self.kernel.require_differentiable()
         one_of("weighting", self.weighting, ("loss", "unit"))
+        self._check_range()
+
+    def _check_range(self) -> None:
+        """Refuse parameters whose products, the entries of the Jacobian, are beyond the range of a float."""
+        lr, curvature = self.discriminator_lr, self.gamma
+        with np.errstate(over="ignore", invalid="ignore"):
+            mass, strength = max(self.real_mass, self.total_generated_mass), self.regularization
+            speed = float(np.max(self.speeds))
+            products = {
+                "curvature": lr * curvature * mass,
+                "generator_lr": max(speed * mass, speed * curvature * mass, lr * speed * curvature * mass),
+                "discriminator_lr": lr * strength,
+                "regularization": speed * curvature * abs(self.surplus) / strength if strength else 0.0,
+            }
+        for name, value in products.items():
+            if not math.isfinite(value):
+                expected = "a value whose products with the other parameters are below 1e308"
+                raise ParameterError(name, getattr(self, name), expected)
 
     @property
     def masses(self) -> Array:
@@ -130,6 +154,11 @@ class IsolatedNeighbourhood:
     def equal_speeds(self) -> bool:
         """Whether all generated points move alike, so that everything is in closed form."""
         return bool(np.ptp(self.speeds) <= 1e-14 * self.speeds.max())
+
+    @property
+    def closed_form(self) -> bool:
+        """Whether the centre of mass decouples from relative motion: equal speeds, or no surplus to pin the points."""
+        return self.equal_speeds or self.surplus == 0
 
     @property
     def forgetting(self) -> float:
@@ -170,14 +199,15 @@ class IsolatedNeighbourhood:
         Returns:
             `discriminator`: what the points do not feel (once), `relative`: the points among each other (points - 1
             times; empty for one point), `mean`: their centre of mass. Rules with memory have two multipliers for
-            each. Points of different speeds mix: `mean` is then the pair that turns, or else the two motions in which
-            the discriminator takes part most.
+            each; a value beyond the range of a float is infinite. Points of different speeds mix where there is a
+            surplus: `mean` is then the pair that turns, or else the two motions with the largest share of the
+            discriminator's slope and the mass-weighted mean.
 
         Raises:
             ParameterError: If the rule is unknown, or the regularization is 0 and the masses differ.
         """
         rule, momentum = check_rule(rule, momentum)
-        if self.equal_speeds:
+        if self.closed_form:
             found = isolated_formulas.families(self._place.couplings, rule, momentum)
             relative = np.tile(found.relative, self.points - 1)
             return {"discriminator": found.discriminator, "relative": relative, "mean": found.mean}
@@ -187,7 +217,7 @@ class IsolatedNeighbourhood:
         def lift(u: Complex) -> Complex:
             if rule == FLOW:
                 return u / self.discriminator_lr
-            return 1 + u if rule == "alternating" else multipliers(u, rule, momentum).ravel()
+            return 1 + u if rule == "alternating" else isolated_formulas.lift(u, rule, momentum).ravel()
 
         return {"discriminator": lift(alone), "relative": lift(relative), "mean": lift(mean)}
 
@@ -252,14 +282,14 @@ class IsolatedNeighbourhood:
             `regularization_stable_low`, `_high`: ends of the last interval in which nothing grows, infinity if none.
 
             A boundary is listed only where the family is on the unit circle there, not where it has left before.
-            Points of different speeds have the `_limit`, `_stable` and discriminator entries only, found by
-            bracketing the radius.
+            Points of different speeds with a surplus have the `_limit`, `_stable` and discriminator entries only,
+            found by bracketing the radius.
 
         Raises:
             ParameterError: If the rule is unknown, or the regularization is 0 and the masses differ.
         """
         rule, momentum = check_rule(rule, momentum)
-        if not self.equal_speeds:
+        if not self.closed_form:
             return self._scanned_boundaries(rule, momentum)
         found = isolated_boundaries.boundaries(self._place, rule, momentum)
         return {name: value / self._weight if name.startswith("generator") else value for name, value in found.items()}
@@ -273,7 +303,7 @@ class IsolatedNeighbourhood:
             Lowest and highest bandwidth of a Gaussian kernel, or gamma^(-1/2) of any kernel.
 
         Raises:
-            NotApplicable: If the points have different speeds.
+            NotApplicable: If the points have different speeds and a surplus.
             ParameterError: If the regularization is 0 and the masses differ.
         """
         place = self._place
@@ -281,8 +311,8 @@ class IsolatedNeighbourhood:
         gap = abs(real - generated) if self.surplus else 0.0
         if place.couplings.forgetting == 0:
             return 0.0, math.inf
-        scale = math.sqrt(place.speed / self.discriminator_lr) / self.regularization
-        return scale * gap, scale * (real + generated)
+        scale = math.sqrt(place.speed) / math.sqrt(self.discriminator_lr) / self.regularization
+        return scale * gap if gap else 0.0, scale * (real + generated)
 
     def best(self, rule: str | None = "flow", momentum: float = 0.0) -> dict[str, float]:
         """Parameters with the fastest convergence: the smallest largest growth factor of all families that decay.
@@ -301,7 +331,8 @@ class IsolatedNeighbourhood:
             > 0).
 
         Raises:
-            NotApplicable: If the points have different speeds, or several of them have a surplus of mass and so part.
+            NotApplicable: If the points have different speeds and a surplus, or several of them have too much mass
+                and so part.
         """
         rule, momentum = check_rule(rule, momentum)
         found = isolated_boundaries.best(self._place, rule, momentum)
@@ -309,12 +340,17 @@ class IsolatedNeighbourhood:
 
     @property
     def _weight(self) -> float:
-        """Speed per generator_lr, of points that all move alike."""
-        return float(self.speeds[0] / self.generator_lr)
+        """Speed of the centre of mass per generator_lr."""
+        return self._speed / self.generator_lr
+
+    @property
+    def _speed(self) -> float:
+        """Speed of the centre of mass."""
+        return float(self.speeds[0] if self.equal_speeds else np.average(self.speeds, weights=self.masses))
 
     @property
     def _place(self) -> Place:
-        if not self.equal_speeds:
+        if not self.closed_form:
             raise NotApplicable(_UNEQUAL)
         return Place(
             real_mass=self.real_mass,
@@ -322,7 +358,7 @@ class IsolatedNeighbourhood:
             points=self.points,
             curvature=self.gamma,
             regularization=self.regularization,
-            speed=float(self.speeds[0]),
+            speed=self._speed,
             discriminator_lr=self.discriminator_lr,
         )
 
@@ -340,22 +376,28 @@ class IsolatedNeighbourhood:
         return np.asarray(numbers.pinning, np.float64)
 
     def _mixed(self, alternating: bool) -> tuple[Complex, Complex]:
-        """Values u of points of different speeds: the relative motions and the two of the mean."""
+        """Values u of points of different speeds: the relative motions and the two of the mean.
+
+        With the slope in units of the displacements the Jacobian is antisymmetric but for its diagonal, and the mean
+        lives in the plane of the slope and of the mass-weighted mean.
+        """
         matrix = self.jacobian()
         if alternating:
-            matrix = update_map(matrix, self.points, "alternating") - np.eye(self.points + 1)
-        u = np.linalg.eigvals(matrix).astype(np.complex128)
-        # The share of the discriminator's slope in a motion is one over the derivative of the secular equation.
-        weight = 1 + u if alternating else np.ones_like(u)
-        pull = self.discriminator_lr * self.gamma * self.masses * self.speeds
-        with np.errstate(divide="ignore", invalid="ignore"):
-            distance = u[:, None] + self._pinnings
-            slope = 1 - weight * np.sum(pull / distance**2, axis=-1)
-            slope += np.sum(pull / distance, axis=-1) if alternating else 0.0
-            share = 1 / np.abs(slope)
-        share = np.where(np.isfinite(slope), share, 0.0)
-        order = np.lexsort((-share, u.imag == 0))  # a pair that turns is the mean
-        return u[order[2:]], u[order[:2]]
+            with np.errstate(over="ignore", invalid="ignore"):
+                matrix = update_map(matrix, self.points, "alternating") - np.eye(self.points + 1)
+            if not np.all(np.isfinite(matrix)):
+                raise ParameterError("generator_lr", self.generator_lr, "a value whose multipliers are below 1e308")
+        u, motions = np.linalg.eig(matrix)
+        motions[-1] *= math.sqrt(self.generator_lr) / math.sqrt(self.discriminator_lr) / math.sqrt(self.gamma)
+        motions /= np.abs(motions).max(axis=0)
+        motions /= np.linalg.norm(motions, axis=0)
+        centre = self.masses / self.masses.max()
+        in_plane = np.abs(centre @ motions[:-1]) ** 2 / np.sum(centre**2) + np.abs(motions[-1]) ** 2
+        turns = np.abs(u.imag) > _TURNS * np.abs(u).max()
+        order = np.lexsort((-in_plane, ~turns))
+        # At most one pair turns; the others are real, and lie between the poles of the secular equation.
+        relative, mean = u[order[2:]].real, u[order[:2]]
+        return relative.astype(np.complex128), mean.astype(np.complex128)
 
     def _scanned_boundaries(self, rule: str, momentum: float) -> dict[str, float]:
         def radius(name: str, value: float) -> float:
@@ -364,17 +406,19 @@ class IsolatedNeighbourhood:
 
         limit = isolated_boundaries.real_limit(rule, momentum)
         found = isolated_boundaries.discriminator_limits(self.regularization, self.discriminator_lr, limit)
-        lr = self.generator_lr
-        stable_near_zero = radius("generator_lr", lr * 1e-6) <= 1 + isolated_formulas.NEUTRAL
-        rates = isolated_boundaries.scanned_crossings(lambda value: radius("generator_lr", value), lr)
+        if self.surplus < 0:  # between any two poles of the secular equation, all at u > 0, lies a motion that grows
+            unstable = {"generator_lr_limit": 0.0, "regularization_stable_low": math.inf}
+            return found | unstable | {"regularization_stable_high": math.inf}
+        pull = self.discriminator_lr * self.gamma * float(np.sum(self.masses * self.speeds))
+        rate = self.generator_lr / max(pull, float(np.max(self._pinnings)), sys.float_info.min)
+        rates = isolated_boundaries.scanned_crossings(lambda value: radius("generator_lr", value), rate)
         scale = 1.0 / self.discriminator_lr
         strengths = isolated_boundaries.scanned_crossings(lambda value: radius("regularization", value), scale)
         low, high = isolated_boundaries.last_stable_interval(
             strengths, lambda values: np.array([radius("regularization", float(v)) for v in values])
         )
-        limit_rate = min(rates, default=math.inf) if stable_near_zero else 0.0
         return found | {
-            "generator_lr_limit": limit_rate,
+            "generator_lr_limit": min(rates, default=math.inf) if self.forgetting <= limit else 0.0,
             "regularization_stable_low": low,
             "regularization_stable_high": high,
         }

@@ -18,6 +18,7 @@ References:
 """
 
 import math
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -83,7 +84,9 @@ def boundaries(place: Place, rule: str, momentum: float) -> dict[str, float]:
     several = place.points > 1
     relative_speed = relative_strength = math.inf
     if several and place.surplus > 0:
-        relative_speed, relative_strength = limit * place.speed / (pull / place.regularization), pull / limit
+        pin = place.curvature * place.surplus  # may be below the range of a float
+        relative_speed = limit * place.regularization / pin if pin > 0 else math.inf
+        relative_strength = pull / limit
     elif several and place.surplus < 0:
         relative_speed = 0.0
     else:
@@ -131,7 +134,8 @@ def last_stable_interval(edges: Iterable[float], radius: Callable[[Array], Array
     """The interval of largest values, between edges, in which nothing grows; infinity twice if there is none."""
     inner = sorted({edge for edge in edges if 0 < edge < math.inf})
     ends = [0.0, *inner, math.inf]
-    middles = [1.0] if not inner else [inner[0] / 2, *np.sqrt(np.array(inner[1:]) * inner[:-1]), 2 * inner[-1]]
+    roots = np.sqrt(inner)
+    middles = [1.0] if not inner else [inner[0] / 2, *(roots[1:] * roots[:-1]), min(2 * inner[-1], sys.float_info.max)]
     stable = radius(np.array(middles)) <= 1 + NEUTRAL
     if not np.any(stable):
         return math.inf, math.inf
@@ -148,7 +152,8 @@ def scanned_crossings(radius: Callable[[float], float], scale: float) -> list[fl
     def excess(logarithm: float) -> float:
         return radius(math.exp(logarithm)) - 1.0 - _SLACK
 
-    grid = math.log(scale) + np.linspace(-_DECADES, _DECADES, _SCAN) * math.log(10)
+    centre = math.log(min(max(scale, 1e-290), 1e290))
+    grid = centre + np.linspace(-_DECADES, _DECADES, _SCAN) * math.log(10)
     values = np.array([excess(x) for x in grid])
     brackets = np.flatnonzero((values[:-1] > 0) != (values[1:] > 0))
     return [math.exp(scipy.optimize.brentq(excess, grid[i], grid[i + 1], xtol=1e-13)) for i in brackets]
@@ -163,10 +168,10 @@ def best(place: Place, rule: str, momentum: float) -> dict[str, float]:
     if rule == FLOW:
         return _best_flow(place)
     ratio, balanced = place.surplus / place.real_mass, place.surplus == 0
-    share = math.sqrt(1 - ratio)
+    share = 1.0 if balanced else math.sqrt(place.generated_mass) / math.sqrt(place.real_mass)
     if place.points == 1 or balanced:
         known = {
-            "simultaneous": (share / (2 + share), (2 + 2 * share) / (2 + share), 4 / (2 + share) ** 2),
+            "simultaneous": (share / (2 + share), (2 + 2 * share) / (2 + share), 4 / (2 + share) / (2 + share)),
             "alternating": (0.0, 1.0, 1.0),
         }
     else:
@@ -179,7 +184,7 @@ def best(place: Place, rule: str, momentum: float) -> dict[str, float]:
     radius, forgetting, product = known[rule] if rule in known else _searched_best(place, rule, momentum)
     found = {
         "regularization": forgetting / place.discriminator_lr,
-        "generator_lr": product / (place.discriminator_lr * place.curvature * place.real_mass),
+        "generator_lr": product / place.discriminator_lr / place.curvature / place.real_mass,
         "discriminator_lr": place.discriminator_lr,
         "spectral_radius": radius,
         "rate": math.inf if radius == 0 else -math.log(radius),
@@ -216,8 +221,9 @@ def _critical_damping(place: Place) -> dict[str, float]:
     if place.regularization > 0:
         # The modulus of a pair falls with the speed where pinning is stronger than the discriminator's memory.
         if place.surplus > lr * place.regularization * p:
-            roots = math.sqrt(p) - math.sqrt(q)
-        speed = lr * place.regularization**2 / (place.curvature * roots**2)
+            roots = place.surplus / roots
+        root_of_speed = math.sqrt(lr) * place.regularization / (math.sqrt(place.curvature) * roots)
+        speed = root_of_speed * root_of_speed
         radius = abs(1 - lr * place.regularization * math.sqrt(p) / roots)
         found |= {"generator_lr_at_regularization": speed, "mean_radius_at_regularization": radius}
     return found
@@ -254,31 +260,36 @@ def _crossings(place: Place, name: str, values: Iterable[float], rule: str, mome
     return [float(value) for value in tried[np.abs(found - 1) < _ON_CIRCLE]]
 
 
-def _slopes(place: Place) -> tuple[float, float, float]:
-    """Forgetting, and what pinning and product are per unit of speed."""
-    numbers = place._replace(speed=1.0).couplings
-    return float(numbers.forgetting), float(numbers.pinning), float(numbers.product)
+def _slopes(place: Place) -> tuple[float, float, float, float]:
+    """Forgetting; a unit of speed, of natural size; and what pinning and product are per such unit."""
+    numbers = place.couplings
+    pinning, product = float(numbers.pinning), float(numbers.product)
+    size = max(abs(pinning), product, sys.float_info.min)
+    return float(numbers.forgetting), pinning / size, product / size, place.speed / size
 
 
 def _flip_speeds(place: Place, rule: str, limit: float) -> list[float]:
-    a, c, e = _slopes(place)
+    a, c, e, unit = _slopes(place)
     if rule == FLOW:
         return []
     if rule == "alternating":
-        return _ratio(2 * (2 - a), (2 - a) * c + e - a * c)
-    return _ratio(limit * (limit - a), limit * c - e)
+        found = _ratio(2 * (2 - a), (2 - a) * c + e - a * c)
+    else:
+        found = _ratio(limit * (limit - a), limit * c - e)
+    return [unit * value for value in found]
 
 
 def _spiral_speeds(place: Place, rule: str, momentum: float) -> list[float]:
-    a, c, e = _slopes(place)
+    a, c, e, unit = _slopes(place)
     if rule == FLOW:
-        return _ratio(-a, c)
-    if rule == "alternating":
-        return _ratio(a, (a - 1) * c)
-    ss, s, sp, p, pp = _spiral_form(rule, momentum)
-    return _real_roots(
-        ss * c * c + sp * c * e + pp * e * e, 2 * ss * a * c + s * c + sp * a * e + p * e, (ss * a + s) * a
-    )
+        found = _ratio(-a, c)
+    elif rule == "alternating":
+        found = _ratio(a, (a - 1) * c)
+    else:
+        ss, s, sp, p, pp = _spiral_form(rule, momentum)
+        linear = 2 * ss * a * c + s * c + sp * a * e + p * e
+        found = _real_roots(ss * c * c + sp * c * e + pp * e * e, linear, (ss * a + s) * a)
+    return [unit * value for value in found]
 
 
 def _flip_strengths(place: Place, rule: str, limit: float) -> list[float]:
@@ -328,7 +339,14 @@ def _real_roots(quadratic: float, linear: float, constant: float) -> list[float]
     if quadratic == 0:
         return _ratio(-constant, linear)
     discriminant = linear * linear - 4 * quadratic * constant
-    if discriminant < 0:
+    if not math.isfinite(discriminant):  # squares beyond the range of a float: factor by factor
+        product = 2 * math.sqrt(abs(quadratic)) * math.sqrt(abs(constant))
+        outer, inner = abs(linear) + product, abs(linear) - product
+        same = (quadratic > 0) == (constant > 0)
+        root = math.sqrt(outer) * math.copysign(math.sqrt(abs(inner)), inner) if same else math.hypot(linear, product)
+    else:
+        root = math.copysign(math.sqrt(abs(discriminant)), discriminant)
+    if root < 0:
         return []
-    large = -0.5 * (linear + math.copysign(math.sqrt(discriminant), linear))
+    large = -0.5 * (linear + math.copysign(root, linear))
     return [large / quadratic, *_ratio(constant, large)]

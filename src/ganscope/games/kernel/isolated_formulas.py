@@ -38,6 +38,8 @@ Complex = npt.NDArray[np.complex128]
 # Growth per iteration (per unit of time for the flow) within which a mode neither grows nor decays, and the imaginary
 # part, relative to the modulus, from which on it rotates.
 NEUTRAL, ROTATING = 1e-9, 1e-12
+# Eigenvalues beyond this cannot be squared; their multipliers are the leading terms, exact to rounding.
+_LARGE = 1e150
 # A surplus below this share of the masses is the rounding of their sums.
 _ROUNDING = 1e-13
 
@@ -107,14 +109,15 @@ def couplings(
     Raises:
         ParameterError: If the regularization is 0 where the masses differ: that state is no equilibrium.
     """
-    pull = np.asarray(speed * curvature * surplus(real_mass, generated_mass), np.float64)
-    strength = np.asarray(regularization, np.float64)
-    if np.any((strength == 0) & (pull != 0)):
-        raise ParameterError("regularization", 0.0, "a number > 0 where real_mass and generated_mass differ")
-    forgetting = discriminator_lr * strength
-    pinning = pull / np.where(strength == 0, 1.0, strength)
-    product = discriminator_lr * speed * curvature * np.asarray(real_mass)
-    return Couplings(forgetting, pinning, forgetting + pinning, product, discriminator_lr)
+    with np.errstate(over="ignore", invalid="ignore"):
+        pull = np.asarray(speed * curvature * surplus(real_mass, generated_mass), np.float64)
+        strength = np.asarray(regularization, np.float64)
+        if np.any((strength == 0) & (pull != 0)):
+            raise ParameterError("regularization", 0.0, "a number > 0 where real_mass and generated_mass differ")
+        forgetting = discriminator_lr * strength
+        pinning = pull / np.where(strength == 0, 1.0, strength)
+        product = discriminator_lr * speed * curvature * np.asarray(real_mass)
+        return Couplings(forgetting, pinning, forgetting + pinning, product, discriminator_lr)
 
 
 def check_rule(rule: str | None, momentum: float) -> tuple[str, float]:
@@ -131,23 +134,59 @@ def families(numbers: Couplings, rule: str | None = None, momentum: float = 0.0)
         rule: One of the five rules, or the flow.
         momentum: Of `heavy_ball`.
 
+    Returns:
+        Multipliers or eigenvalues; infinite where they are beyond the range of a float.
+
     Raises:
         ParameterError: If the rule is unknown or the momentum out of range.
     """
     rule, momentum = check_rule(rule, momentum)
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = _families(numbers, rule, momentum)
+    return Families(*(np.where(np.isfinite(values), values, np.inf + 0j) for values in found))
+
+
+def _families(numbers: Couplings, rule: str, momentum: float) -> Families:
     a, b = np.asarray(numbers.forgetting), np.asarray(numbers.pinning)
     damping, product = np.asarray(numbers.damping), np.asarray(numbers.product)
     if rule == "alternating":
         coupling = product - a * b
-        mean = quadratic_roots(-(2 - damping - coupling), (1 - a) * (1 - b))
+        mean = _real_quadratic_roots(-(2 - damping - coupling), (1 - a) * (1 - b))
         return Families(_branch(1 - a), _branch(1 - b), mean)
-    u = quadratic_roots(damping, product)
+    u = _real_quadratic_roots(damping, product)
     if rule == FLOW:
         scale = np.asarray(numbers.discriminator_lr)[..., None]
         return Families(_branch(-a) / scale, _branch(-b) / scale, u / scale)
-    lifted = multipliers(u, rule, momentum)
+    lifted = lift(u, rule, momentum)
     mean = lifted.reshape(*lifted.shape[:-2], lifted.shape[-2] * lifted.shape[-1])
-    return Families(multipliers(-a, rule, momentum), multipliers(-b, rule, momentum), mean)
+    return Families(lift(-a, rule, momentum), lift(-b, rule, momentum), mean)
+
+
+def lift(values: Any, rule: str, momentum: float) -> Complex:
+    """`dynamics.rules.multipliers`, for eigenvalues of any size; infinite where a multiplier is beyond a float."""
+    u = np.asarray(values, np.complex128)
+    large = np.abs(u) > _LARGE
+    found = multipliers(np.where(large, 0.0, u), rule, momentum)
+    if not np.any(large):
+        return found
+    u = np.where(large, u, 1.0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        leading = {
+            "simultaneous": [u],
+            "extragradient": [u * u],
+            "optimistic": [2 * u, 0.5 + 0 * u],
+            "heavy_ball": [u, momentum / u],
+        }[rule]
+    terms = np.stack(leading, axis=-1)
+    terms = np.where(np.isfinite(terms), terms, np.inf + 0j)
+    return np.asarray(np.where(large[..., None], terms, found))
+
+
+def _real_quadratic_roots(b: Array, c: Array) -> Complex:
+    """Roots of x^2 + b x + c = 0 with real coefficients of any size; scaling by powers of 2 is exact."""
+    size = np.maximum(np.abs(b), np.sqrt(np.abs(c)))
+    scale = np.ldexp(1.0, np.frexp(np.where(np.isfinite(size), size, 1.0))[1] - 1)
+    return np.asarray(scale[..., None] * quadratic_roots(b / scale, c / scale / scale))
 
 
 def growth_factor(values: Complex, rule: str, discriminator_lr: Any) -> Array:
@@ -198,7 +237,7 @@ def family_radii(
         weighting: `loss`: speed generator_lr generated_mass / points; `unit`: generator_lr.
 
     Returns:
-        Growth factors per iteration, each of the broadcast shape.
+        Growth factors per iteration, each of the broadcast shape; infinite where beyond the range of a float.
 
     Raises:
         ParameterError: If a value is out of its range.
@@ -210,7 +249,8 @@ def family_radii(
     count = checked_points(points)
     check_rule(rule, momentum)
     one_of("weighting", weighting, ("loss", "unit"))
-    speed = generator * q / count if weighting == "loss" else generator
+    with np.errstate(over="ignore"):
+        speed = generator * q / count if weighting == "loss" else generator
     return radii(couplings(p, q, curve, strength, speed, discriminator), count, rule, momentum)
 
 
