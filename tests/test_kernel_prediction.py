@@ -334,3 +334,13 @@ def test_hundreds_of_points_are_predicted_from_their_data():
     prediction = gs.predict(gs.KernelGAN(X, X + 0.1 * rng.normal(size=X.shape), kernel=gs.RBF(0.3), generator_lr=50.0))
     assert prediction.outcome == "converged"
     assert prediction.rates["spectral_radius"] < 1
+
+
+def test_more_points_than_theory_follows_are_undecided_not_refused():
+    rng = np.random.default_rng(0)
+    game = gs.KernelGAN(rng.normal(size=(60, 40)), rng.normal(size=(50, 40)))
+    prediction = gs.predict(game)
+    assert prediction.outcome == "undecided"
+    assert "1500 coordinates" in prediction.reasons[0]
+    with pytest.raises(gs.NotApplicable, match="1500"):
+        gs.equilibrium(game)

@@ -111,7 +111,10 @@ def predict(
     if game.regularization == 0:
         return _unregularized(game, how, about)
     seen = effective(game)
-    state, caveats = resting_place(seen)
+    try:
+        state, caveats = resting_place(seen)
+    except NotApplicable as reason:
+        return Prediction(Outcome.UNDECIDED, "unknown", math.nan, (str(reason), *_facts(game)), **about)
     values = spectrum_at(seen, state, *how)
     rest = Equilibrium(state, values, stability_of(values), _label(seen, state))
     modes = conditioning(seen, state) if matches_data(seen, state) else None
@@ -139,34 +142,36 @@ def predict(
 def resting_place(game: Any) -> tuple[Array, tuple[str, ...]]:
     """Where the descent of MMD^2 from the generated points ends, and what must be said about it.
 
-    Very large games are not followed: there, the data themselves if they can be matched.
+    Very large games are not followed: there, the data themselves.
+
+    Raises:
+        NotApplicable: If such a game cannot match the data one to one.
     """
     if game.generated_points.size <= DENSE:
-        out_of_reach = _out_of_reach(game)
-        low = descend(game, game.generated_points, held=out_of_reach)
-        caveats: tuple[str, ...] = ()
-        if np.any(out_of_reach):
-            caveats = (f"{np.sum(out_of_reach)} generated points start beyond the kernel's reach and stay there",)
-            return low, caveats
-        if low.size > _PATIENT:
-            matched = good_minimum(game, low)
-            near = matched is not None and float(np.max(np.abs(matched - low))) <= length_scale(game.kernel)
-            return (low if matched is None or not near else matched), ()
-        root = newton(game, low)
-        if root.converged and float(np.max(np.abs(root.state - low))) <= length_scale(game.kernel):
-            low = snapped(game, root.state)
-        matched = good_minimum(game, low)
-        if matched is not None and float(np.max(np.abs(matched - low))) <= _CLOSE * length_scale(game.kernel):
-            return matched, ()
-        return low, ()
+        held = _out_of_reach(game)
+        low = descend(game, game.generated_points, held=held)
+        if np.any(held):
+            return low, (f"{np.sum(held)} generated points start beyond the kernel's reach and stay there",)
+        return _polished(game, low), ()
     matched = good_minimum(game)
     if matched is None:
         raise NotApplicable(
             f"theory follows at most {DENSE} coordinates of generated points, unless they can match the data one to one"
         )
     far = float(np.max(np.linalg.norm(matched - game.generated_points, axis=1))) / length_scale(game.kernel)
-    caveat = f"assumes that training reaches the data; the farthest point has {far:.2g} kernel widths to go"
-    return matched, (caveat,)
+    return matched, (f"assumes that training reaches the data; the farthest point has {far:.2g} kernel widths to go",)
+
+
+def _polished(game: Any, low: Array) -> Array:
+    """The equilibrium beside the end of a descent: the data themselves, if they are close by."""
+    length, few = length_scale(game.kernel), low.size <= _PATIENT
+    if few:
+        root = newton(game, low)
+        if root.converged and float(np.max(np.abs(root.state - low))) <= length:
+            low = snapped(game, root.state)
+    matched = good_minimum(game, low)
+    close = (_CLOSE if few else 1.0) * length
+    return matched if matched is not None and float(np.max(np.abs(matched - low))) <= close else low
 
 
 def _out_of_reach(game: Any) -> npt.NDArray[np.bool_]:
