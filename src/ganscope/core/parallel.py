@@ -26,8 +26,11 @@ class _Cancelled(Exception):
     pass
 
 
-def run_tasks(tasks: Sequence[Task], label: str, total: float) -> None:
-    """Run the tasks; an interrupt or an error in one of them stops the others at their next report."""
+def run_tasks(tasks: Sequence[Task], label: str | None, total: float) -> None:
+    """Run the tasks; an interrupt or an error in one of them stops the others at their next report.
+
+    Without a label nothing is reported: the tasks are part of something that reports itself.
+    """
     done, lock, cancelled = [0.0], threading.Lock(), threading.Event()
 
     def tick(amount: float) -> None:
@@ -41,7 +44,8 @@ def run_tasks(tasks: Sequence[Task], label: str, total: float) -> None:
 
         def tick_and_report(amount: float) -> None:
             tick(amount)
-            report(label, done[0], total)
+            if label is not None:
+                report(label, done[0], total)
 
         for task in tasks:
             task(tick_and_report)
@@ -51,7 +55,8 @@ def run_tasks(tasks: Sequence[Task], label: str, total: float) -> None:
         try:
             while True:
                 finished, unfinished = wait(futures, timeout=0.1, return_when=FIRST_EXCEPTION)
-                report(label, done[0], total)
+                if label is not None:
+                    report(label, done[0], total)
                 _raise_first(f.exception() for f in finished)
                 if not unfinished:
                     return

@@ -277,7 +277,7 @@ def _share(function: Any, kernel: Kernel, points: Array, centres: Any, weights: 
 
         return work
 
-    run_tasks([task(low, high) for low, high in pairwise(edges)], "kernel sums", count)
+    run_tasks([task(low, high) for low, high in pairwise(edges)], None, count)
 
 
 def mmd_squared(kernel: Kernel, x: Array, x_mass: Array, z: Array, z_mass: Array, x_part: float | None = None) -> float:
