@@ -226,6 +226,6 @@ def _tell(
 def _tell_comparison(comparison: Mapping[str, Any], agreed: bool) -> None:
     for level, entry in comparison.items():
         ordered = sorted(entry["distances"].items(), key=lambda item: item[0].lower())
-        distances = ", ".join(f"{k} {shown(v['mean'], 2)}" for k, v in ordered if v["mean"])
+        distances = ", ".join(f"{k} {shown(v['mean'], 2)}" for k, v in ordered if abs(v["mean"]) > 0)
         say(wrapped(f"mean distance {level} - {entry['reference']}: {distances}", "  "))
     say("the outcomes agree" if agreed else "THE OUTCOMES DIFFER")

@@ -81,33 +81,34 @@ def _sums(real: Any, exponential: Any) -> tuple[Any, Any]:
             laplace(s, weights, real(constants[0]), slope, out)
 
     @compiled(fastmath=_FAST)
-    def four_axes(y, centres, low, axis, s):
-        """Squares of the distances of four points along four axes, added to those before; centres are read once."""
+    def four_axes(y, centres, low, axis, j, sa, sb):
+        """Squares of the distances of two points along four axes, added to those before; centres are read once."""
         c0, c1 = centres[axis][low:], centres[axis + 1][low:]
         c2, c3 = centres[axis + 2][low:], centres[axis + 3][low:]
-        a0, a1, a2, a3 = y[0, axis], y[0, axis + 1], y[0, axis + 2], y[0, axis + 3]
-        b0, b1, b2, b3 = y[1, axis], y[1, axis + 1], y[1, axis + 2], y[1, axis + 3]
-        d0, d1, d2, d3 = y[2, axis], y[2, axis + 1], y[2, axis + 2], y[2, axis + 3]
-        e0, e1, e2, e3 = y[3, axis], y[3, axis + 1], y[3, axis + 2], y[3, axis + 3]
-        sa, sb, sd, se = s[0], s[1], s[2], s[3]
-        for k in range(len(sa)):
-            p, q, r, t = c0[k], c1[k], c2[k], c3[k]
-            sa[k] += ((a0 - p) * (a0 - p) + (a1 - q) * (a1 - q)) + ((a2 - r) * (a2 - r) + (a3 - t) * (a3 - t))
-            sb[k] += ((b0 - p) * (b0 - p) + (b1 - q) * (b1 - q)) + ((b2 - r) * (b2 - r) + (b3 - t) * (b3 - t))
-            sd[k] += ((d0 - p) * (d0 - p) + (d1 - q) * (d1 - q)) + ((d2 - r) * (d2 - r) + (d3 - t) * (d3 - t))
-            se[k] += ((e0 - p) * (e0 - p) + (e1 - q) * (e1 - q)) + ((e2 - r) * (e2 - r) + (e3 - t) * (e3 - t))
+        a0, a1, a2, a3 = y[j, axis], y[j, axis + 1], y[j, axis + 2], y[j, axis + 3]
+        b0, b1, b2, b3 = y[j + 1, axis], y[j + 1, axis + 1], y[j + 1, axis + 2], y[j + 1, axis + 3]
+        if axis == 0:
+            for k in range(len(sa)):
+                p, q, r, t = c0[k], c1[k], c2[k], c3[k]
+                sa[k] = ((a0 - p) * (a0 - p) + (a1 - q) * (a1 - q)) + ((a2 - r) * (a2 - r) + (a3 - t) * (a3 - t))
+                sb[k] = ((b0 - p) * (b0 - p) + (b1 - q) * (b1 - q)) + ((b2 - r) * (b2 - r) + (b3 - t) * (b3 - t))
+        else:
+            for k in range(len(sa)):
+                p, q, r, t = c0[k], c1[k], c2[k], c3[k]
+                sa[k] += ((a0 - p) * (a0 - p) + (a1 - q) * (a1 - q)) + ((a2 - r) * (a2 - r) + (a3 - t) * (a3 - t))
+                sb[k] += ((b0 - p) * (b0 - p) + (b1 - q) * (b1 - q)) + ((b2 - r) * (b2 - r) + (b3 - t) * (b3 - t))
 
     @compiled(fastmath=_FAST)
-    def one_axis(y, centres, low, axis, s):
-        c = centres[axis][low:]
-        a, b, d, e = y[0, axis], y[1, axis], y[2, axis], y[3, axis]
-        sa, sb, sd, se = s[0], s[1], s[2], s[3]
-        for k in range(len(sa)):
-            p = c[k]
-            sa[k] += (a - p) * (a - p)
-            sb[k] += (b - p) * (b - p)
-            sd[k] += (d - p) * (d - p)
-            se[k] += (e - p) * (e - p)
+    def one_axis(y, centres, low, axis, j, sa, sb):
+        c, a, b = centres[axis][low:], y[j, axis], y[j + 1, axis]
+        if axis == 0:
+            for k in range(len(sa)):
+                sa[k] = (a - c[k]) * (a - c[k])
+                sb[k] = (b - c[k]) * (b - c[k])
+        else:
+            for k in range(len(sa)):
+                sa[k] += (a - c[k]) * (a - c[k])
+                sb[k] += (b - c[k]) * (b - c[k])
 
     @compiled(fastmath=_FAST)
     def four_forces(y, centres, low, axis, w, out):
@@ -157,20 +158,14 @@ def _sums(real: Any, exponential: Any) -> tuple[Any, Any]:
         out[2, axis] += fd
         out[3, axis] += fe
 
-    @compiled(fastmath=_FAST)
-    def clear(row):
-        for k in range(len(row)):
-            row[k] = 0
-
     @compiled
     def squares(y, centres, low, s):
         axes = y.shape[1]
-        for j in range(4):
-            clear(s[j])
-        for axis in range(0, axes - 3, 4):
-            four_axes(y, centres, low, axis, s)
-        for axis in range(axes // 4 * 4, axes):
-            one_axis(y, centres, low, axis, s)
+        for j in range(0, 4, 2):
+            for axis in range(0, axes - 3, 4):
+                four_axes(y, centres, low, axis, j, s[j], s[j + 1])
+            for axis in range(axes // 4 * 4, axes):
+                one_axis(y, centres, low, axis, j, s[j], s[j + 1])
 
     @compiled
     def take_four(points, start, y):
