@@ -14,13 +14,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import xarray as xr
-from typer.testing import CliRunner
+from command_line import environment, only_json, refused
 
 import ganscope as gs
 from ganscope.claims import ClaimResult
 from ganscope.cli import claims, doctor, figure, predict, run
 from ganscope.cli.experiment import read_experiments
-from ganscope.cli.main import app
 from ganscope.cli.output import shown, table
 from ganscope.cli.progress import progress_bar
 from ganscope.core.progress import report
@@ -31,46 +30,6 @@ GAME = '[game]\nmodel = "solvable"\n'
 SHORT = '[simulate]\nlevels = ["ode", "chain"]\ndimension = 50\nhorizon = 5\n'
 # In high dimension nothing would be learned; in dimension 20 mere chance makes an overlap.
 CONTRARY = GAME + 'data_noise = 6\n[simulate]\nlevel = "chain"\ndimension = 20\nhorizon = 400\nreplicas = 4\n'
-
-
-@pytest.fixture
-def cli(tmp_path, monkeypatch):
-    """Calls the command in an empty folder; `file` writes an experiment there first."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments, file=None):
-        if file is not None:
-            Path("x.toml").write_text(file)
-        return CliRunner().invoke(app, [str(a) for a in arguments])
-
-    return call
-
-
-def only_json(result):
-    """The one JSON object on standard output, with nothing that strict JSON does not know."""
-
-    def refuse(text):
-        raise AssertionError(f"{text} is not JSON")
-
-    assert result.stdout.count("\n") == 1
-    content = json.loads(result.stdout, parse_constant=refuse)
-    assert isinstance(content, dict)
-    return content
-
-
-def refused(result, *parts):
-    """Status 2, one line on standard error that holds the parts, nothing on standard output."""
-    assert result.exit_code == 2, result.output
-    assert result.stdout == ""
-    assert result.stderr.startswith("ganscope: error: ")
-    assert result.stderr.count("\n") == 1
-    for part in parts:
-        assert part in result.stderr
-
-
-def environment():
-    source = str(Path(gs.__file__).resolve().parent.parent)
-    return os.environ | {"PYTHONPATH": os.pathsep.join([source, os.environ.get("PYTHONPATH", "")])}
 
 
 def leftovers(folder):

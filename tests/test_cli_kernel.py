@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import signal
 import subprocess
 import sys
@@ -12,12 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
+from command_line import environment, only_json, refused
 
 import ganscope as gs
 from ganscope.cli import predict, predict_data
 from ganscope.cli.experiment import read_experiments
-from ganscope.cli.main import app
 from ganscope.core.game import to_json
 from ganscope.core.progress import listening
 from ganscope.games.kernel import data
@@ -27,45 +25,6 @@ POINTS = 'model = "kernel"\nreal_points = [[0, 0], [4, 0]]\ngenerated_points = [
 GAME = f"[game]\n{POINTS}" + 'kernel = { name = "RBF", bandwidth = 0.8 }\n'
 SHORT = '[simulate]\nlevels = ["gda", "linear"]\niterations = 200\n'
 CORNERS = np.array([[-2.0, -2.0], [2.0, -2.0], [-2.0, 2.0], [2.0, 2.0]])
-
-
-@pytest.fixture
-def cli(tmp_path, monkeypatch):
-    """Calls the command in an empty folder; `file` writes an experiment there first."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments, file=None):
-        if file is not None:
-            Path("x.toml").write_text(file)
-        return CliRunner().invoke(app, [str(a) for a in arguments])
-
-    return call
-
-
-def only_json(result):
-    """The one JSON object on standard output, with nothing that strict JSON does not know."""
-
-    def refuse(text):
-        raise AssertionError(f"{text} is not JSON")
-
-    assert result.exit_code in (0, 1), result.output
-    assert result.stdout.count("\n") == 1
-    return json.loads(result.stdout, parse_constant=refuse)
-
-
-def refused(result, *parts):
-    """Status 2, one line on standard error that holds the parts, nothing on standard output."""
-    assert result.exit_code == 2, result.output
-    assert result.stdout == ""
-    assert result.stderr.startswith("ganscope: error: ")
-    assert result.stderr.count("\n") == 1
-    for part in parts:
-        assert part in result.stderr
-
-
-def environment():
-    source = str(Path(gs.__file__).resolve().parent.parent)
-    return os.environ | {"PYTHONPATH": os.pathsep.join([source, os.environ.get("PYTHONPATH", "")])}
 
 
 def narrow(text):

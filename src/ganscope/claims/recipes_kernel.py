@@ -23,9 +23,9 @@ import xarray as xr
 from scipy.spatial.distance import pdist
 
 from ganscope.analysis.linear_prediction import recurrence_roots
-from ganscope.core.errors import NotApplicable
 from ganscope.core.simulate import simulate, simulate_many
 from ganscope.dynamics.rules import RULES
+from ganscope.games.kernel.data import digits as digit_points
 from ganscope.games.kernel.end_states import (
     algebraic_decay,
     collapse_escape_law,
@@ -378,29 +378,6 @@ def _early(iterations: int, num: int = 200) -> npt.NDArray[np.int64]:
     return np.unique(np.rint(np.concatenate([[0], np.geomspace(1, iterations, num)])).astype(np.int64))
 
 
-def digit_means(components: int) -> tuple[Array, Array]:
-    """Means of the classes of the handwritten digits on their leading principal axes, and the classes' shares.
-
-    Returns:
-        Shapes `[10, components]`, in units of the pixels' full range, and `[10]`.
-
-    Raises:
-        NotApplicable: If scikit-learn, which brings the digits, is not installed.
-    """
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError:
-        raise NotApplicable("the digits come with scikit-learn: pip install 'ganscope[examples]'") from None
-    digits_ = load_digits()
-    pixels = digits_.data / 16.0
-    centred = pixels - pixels.mean(axis=0)
-    _, _, axes = np.linalg.svd(centred, full_matrices=False)
-    scores = centred @ axes[:components].T
-    classes = range(10)
-    means = np.stack([scores[digits_.target == k].mean(axis=0) for k in classes])
-    return means, np.array([np.mean(digits_.target == k) for k in classes])
-
-
 def digits(
     components: Sequence[int] = (5, 10),
     widths: Sequence[float] = (0.2, 1 / 3, 0.5, 0.7, 1.0, 1.4, 2.0),
@@ -425,7 +402,7 @@ def digits(
     isolated, kappa = np.empty((2, len(components), num))
     smallest, median = [], []
     for c, count in enumerate(components):
-        means, mass = digit_means(count)
+        means, mass = digit_points(count)
         apart = pdist(means)
         smallest.append(float(apart.min()))
         median.append(float(np.median(apart)))

@@ -1,0 +1,35 @@
+"""What tests of the command line share."""
+
+import json
+import os
+from pathlib import Path
+
+import ganscope as gs
+
+
+def only_json(result):
+    """The one JSON object on standard output, with nothing that strict JSON does not know."""
+
+    def refuse(text):
+        raise AssertionError(f"{text} is not JSON")
+
+    assert result.exit_code in (0, 1), result.output
+    assert result.stdout.count("\n") == 1
+    content = json.loads(result.stdout, parse_constant=refuse)
+    assert isinstance(content, dict)
+    return content
+
+
+def refused(result, *parts):
+    """Status 2, one line on standard error that holds the parts, nothing on standard output."""
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    assert result.stderr.startswith("ganscope: error: ")
+    assert result.stderr.count("\n") == 1
+    for part in parts:
+        assert part in result.stderr
+
+
+def environment():
+    source = str(Path(gs.__file__).resolve().parent.parent)
+    return os.environ | {"PYTHONPATH": os.pathsep.join([source, os.environ.get("PYTHONPATH", "")])}
