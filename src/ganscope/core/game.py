@@ -36,6 +36,7 @@ class Level:
         steps_per_unit: Iterations per unit of time for a game, `dimension` and `step_size`; None without iterations.
         time_unit: The parameter that is the time of one iteration, where there is one.
         takes_step_size: Whether it takes `step_size`.
+        shortens: Whether a horizon that is no multiple of the step size ends with a shorter step.
         default_iterations: Length of a run when nothing says it, in iterations; None: `default_horizon`.
         default_horizon: Length of a run when nothing says it, in time.
         options: Further keyword arguments of `simulate`, with their defaults.
@@ -47,6 +48,7 @@ class Level:
     steps_per_unit: Callable[[Any, int | None, float | None], float] | None = None
     time_unit: str | None = None
     takes_step_size: bool = False
+    shortens: bool = False
     default_iterations: int | None = None
     default_horizon: float = 400.0
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -94,6 +96,8 @@ class Game(abc.ABC):
     levels: ClassVar[Mapping[str, Level]]
     # Options of `predict` beyond level, rule and step size.
     prediction_options: ClassVar[tuple[str, ...]] = ()
+    # Thresholds of `classify` that a caller may set.
+    verdict_options: ClassVar[tuple[str, ...]] = ()
     # Parameters that follow another one while they are not given.
     followers: ClassVar[Mapping[str, str]] = {}
 
@@ -112,7 +116,7 @@ class Game(abc.ABC):
         """What theory says."""
 
     @abc.abstractmethod
-    def classify(self, run: Any) -> Verdict:
+    def classify(self, run: Any, **options: Any) -> Verdict:
         """The verdict on a run of this game."""
 
     def spectrum(self, at: Any = None, rule: str | None = None, **options: Any) -> Spectrum:

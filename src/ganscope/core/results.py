@@ -43,6 +43,9 @@ def run_dataset(game: Game, request: Request, variables: dict[str, Variable], ma
     if request.dimension is not None:
         attrs["dimension"] = request.dimension
     attrs["replicas"] = request.replicas
+    if request.step_size is not None:
+        attrs["step_size"] = request.step_size
+    attrs |= {name: value for name, value in request.options.items() if isinstance(value, str | int | float | bool)}
     attrs |= request.notes
     if many:
         attrs["over"] = list(request.over)

@@ -1,5 +1,6 @@
 """When a run is recorded: times, and the iterations they stand for."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,10 +22,12 @@ class Schedule:
     Attributes:
         times: Shape `[records]`, in the game's time.
         iterations: Shape `[records]`, or None where there are no iterations.
+        last_share: How much of a whole iteration the last one is.
     """
 
     times: npt.NDArray[np.float64]
     iterations: npt.NDArray[np.int64] | None
+    last_share: float = 1.0
 
 
 def make_schedule(
@@ -34,6 +37,7 @@ def make_schedule(
     *,
     per_unit: float | None,
     default_horizon: float,
+    shortens: bool = False,
 ) -> Schedule:
     """The schedule of a run.
 
@@ -46,6 +50,8 @@ def make_schedule(
             iteration up to 1000, otherwise 201 equally spaced times.
         per_unit: Iterations per unit of time, None where there are none.
         default_horizon: Used when nothing says how long.
+        shortens: Whether a horizon between two iterations is reached by a shorter last one; otherwise the last record
+            shows the iteration before.
 
     Raises:
         ParameterError: If both lengths are given, or a value is out of range.
@@ -59,10 +65,20 @@ def make_schedule(
     if iterations is not None:
         iterations = integer("iterations", iterations, at_least=1)
     if save_at is not None:
-        return _at_given(save_at, horizon, iterations, per_unit)
+        schedule = _at_given(save_at, horizon, iterations, per_unit)
+        end = horizon
+    else:
+        end = horizon or default_horizon
+        schedule = _by_default(end, iterations, per_unit)
+    if shortens and per_unit is not None and iterations is None and end is not None:
+        return _reaching(schedule, end, per_unit)
+    return schedule
+
+
+def _by_default(horizon: float, iterations: int | None, per_unit: float | None) -> Schedule:
     if per_unit is None:
-        return Schedule(np.linspace(0.0, horizon or default_horizon, RECORDS), None)
-    count = iterations if iterations is not None else _steps(np.array(horizon or default_horizon), per_unit).item()
+        return Schedule(np.linspace(0.0, horizon, RECORDS), None)
+    count = iterations if iterations is not None else _steps(np.array(horizon), per_unit).item()
     if count < 1:
         raise ParameterError("horizon", horizon, f"at least one iteration, {1 / per_unit:g} units of time")
     if count <= EVERY_ITERATION_UP_TO:
@@ -71,8 +87,25 @@ def make_schedule(
     if iterations is not None:
         steps = np.round(np.linspace(0, count, RECORDS)).astype(np.int64)
         return Schedule(steps / per_unit, steps)
-    times = np.linspace(0.0, horizon or default_horizon, RECORDS)
+    times = np.linspace(0.0, horizon, RECORDS)
     return Schedule(times, _steps(times, per_unit))
+
+
+def _reaching(schedule: Schedule, end: float, per_unit: float) -> Schedule:
+    """A schedule that goes on to the very end of its horizon, by a last iteration that is shorter than the others."""
+    assert schedule.iterations is not None
+    whole = int(_steps(np.array(end), per_unit))
+    share = end * per_unit - whole
+    if share <= 1e-9 * max(1, whole):
+        return schedule
+    times, iterations = schedule.times, schedule.iterations
+    if math.isclose(times[-1], whole / per_unit, rel_tol=1e-12) and len(times) == whole + 1:
+        times, iterations = np.append(times, end), np.append(iterations, whole + 1)
+    elif math.isclose(times[-1], end, rel_tol=1e-12):
+        iterations = np.append(iterations[:-1], whole + 1)
+    else:
+        return schedule
+    return Schedule(times, iterations, share)
 
 
 def _at_given(save_at: Any, horizon: float | None, iterations: int | None, per_unit: float | None) -> Schedule:

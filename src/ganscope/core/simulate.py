@@ -166,7 +166,14 @@ def level_schedule(
         per_unit = spec.steps_per_unit(game, dimension, step_size)
         if horizon is None and iterations is None and save_at is None:
             iterations = spec.default_iterations
-    return make_schedule(horizon, iterations, save_at, per_unit=per_unit, default_horizon=spec.default_horizon)
+    return make_schedule(
+        horizon,
+        iterations,
+        save_at,
+        per_unit=per_unit,
+        default_horizon=spec.default_horizon,
+        shortens=spec.shortens,
+    )
 
 
 # The rule of levels that know both iterations and the limit of small rates.
@@ -216,15 +223,23 @@ def predict(
     return game.predict(level=level, rule=rule, step_size=step_size, **options)
 
 
-def classify(run: xr.Dataset) -> Verdict:
+def classify(run: xr.Dataset, **options: Any) -> Verdict:
     """The verdict on a run, by the rules of the game that made it.
 
     Fewer than 100 records, or a horizon too short for the game's slowest rate, give `undecided` with the reason.
 
+    Args:
+        run: A data set made by `simulate`.
+        options: Thresholds that the game lets a caller set, for example `blowup` of the dual flows.
+
     Raises:
-        ParameterError: If the data set does not carry its game, or still has a `cell` dimension.
+        ParameterError: If the data set does not carry its game, still has a `cell` dimension, or an option is unknown.
     """
-    return game_of(run).classify(run)
+    game = game_of(run)
+    for name in options:
+        if name not in game.verdict_options:
+            raise unknown_name("option", name, game.verdict_options)
+    return game.classify(run, **options)
 
 
 def spectrum(game: Game, at: Any = None, rule: str | None = None, **options: Any) -> Spectrum:

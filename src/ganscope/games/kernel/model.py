@@ -210,7 +210,8 @@ class KernelGAN(Game):
 
         return prediction.predict(self, level, rule, step_size, **options)
 
-    def classify(self, run: Any) -> Verdict:
+    def classify(self, run: Any, **options: Any) -> Verdict:
+        del options  # there are none
         from ganscope.games.kernel import verdict
 
         return verdict.classify(self, run)

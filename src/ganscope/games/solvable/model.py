@@ -249,7 +249,8 @@ class SolvableGAN(Game):
     ) -> Prediction:
         return prediction.predict(self, level, rule, step_size, **options)
 
-    def classify(self, run: Any) -> Verdict:
+    def classify(self, run: Any, **options: Any) -> Verdict:
+        del options  # there are none
         return verdict.classify(self, run)
 
     def spectrum(self, at: Any = None, rule: str | None = None, **options: Any) -> Spectrum:
