@@ -8,7 +8,7 @@ from scipy.stats import norm, uniform
 
 import ganscope as gs
 from ganscope.games.dualflow import feature_maps, schemes
-from ganscope.games.dualflow.failures import DomainWarning
+from ganscope.games.dualflow.failures import DomainWarning, NashWarning
 from ganscope.games.dualflow.feature_limit import check_pairing
 from ganscope.games.dualflow.laws import Mixture
 
@@ -293,6 +293,20 @@ def test_cells_equal_runs_of_their_own_games():
             np.testing.assert_array_equal(many.generated_points.values[cell], run.generated_points.values)
 
 
+@pytest.mark.parametrize("half_period", [None, 12.0])
+def test_cells_with_starts_of_their_own_equal_runs_of_their_games(half_period):
+    game = gs.FeatureGAN(**LINE, half_period=half_period, critic_penalty=0.5)
+    over = {"generated_points": RNG.normal(size=(3, 7, 1)) * [[[1.0]], [[2.0]], [[5.0]]], "generator_lr": [1.0, 2.0, 0.5]}
+    for level in ("jko_sequential", "flow"):
+        many = gs.simulate_many(game, over, level, horizon=1)
+        for cell in range(3):
+            one = game.replace(**{name: values[cell] for name, values in over.items()})
+            run = gs.simulate(one, level, horizon=1)
+            np.testing.assert_array_equal(many.generated_points.values[cell], run.generated_points.values)
+            found, wanted = gs.classify(many.isel(cell=cell)), gs.classify(run)
+            assert found == wanted
+
+
 def test_steps_that_have_no_solution_say_so():
     game = gs.FeatureGAN([-2.0, 2.0], [0.1, 0.2], bandwidth=0.5, critic_penalty=0.05, discriminator_lr=50.0)
     with pytest.raises(gs.StepTooLarge, match="reduce step_size"):
@@ -304,7 +318,7 @@ def test_steps_that_have_no_solution_say_so():
     assert "cell 0" in many.attrs["failures"][0]
     with pytest.raises(gs.ProxNotConverged, match="after 1 iterations"):
         gs.simulate(gs.FeatureGAN(**LINE, half_period=9.0), "jko", step_size=0.1, iterations=20, prox_iterations=1)
-    with pytest.raises(gs.NashNotConverged, match="contraction factor"):
+    with pytest.warns(NashWarning, match="contraction factor 37"), pytest.raises(gs.NashNotConverged, match="contraction factor"):
         gs.simulate(game.replace(features="linear", generator_lr=3.0), "nash", step_size=0.9, iterations=5)
     with pytest.raises(gs.DegenerateQuantiles, match="coincide"):
         gs.simulate(game.replace(generated_points=[0.1, 0.1], entropy=0.1), "jko", iterations=5)

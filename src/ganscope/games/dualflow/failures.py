@@ -40,6 +40,10 @@ class NashNotConverged(RuntimeError):
         )
 
 
+class NashWarning(UserWarning):
+    """The rounds of a `nash` step need not approach each other."""
+
+
 class DegenerateQuantiles(ValueError):
     """The entropy of a law on a line needs points that are all different."""
 

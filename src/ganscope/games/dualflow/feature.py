@@ -382,10 +382,11 @@ class FeatureGAN(DualGame):
         return feature_pair.pair_of(self)
 
     def states(self, run: Any) -> tuple[Array, Array]:
-        if "discriminator" not in run:
+        if "discriminator" not in run or self.map is None:
             raise NotApplicable(f"features = {self.name!r} record no coefficients of the discriminator")
         points = run.generated_points.transpose("time", "point", "axis").values
-        return points, run.discriminator.transpose("time", "feature").values
+        # cells of a batch are as wide as the widest of them
+        return points, run.discriminator.transpose("time", "feature").values[:, : self.map.size]
 
     def linearisation(self) -> Linear:
         """The flow beside the matched data, in the coordinates of its modes.

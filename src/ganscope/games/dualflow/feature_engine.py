@@ -289,7 +289,8 @@ def advance(
         bandwidths, paces: Bandwidth of every step and the factor of the generator's speed that goes with it; empty
             without a schedule.
         target, real: Mean features of the real points, and these points.
-        centre, limits: Of the ridge; of the domain.
+        centre: Of the ridge.
+        limits: Domain of every lane, shape `[lanes, 2]`.
         status, info: What became of each lane; iterations and residual of its last solution.
     """
     count, axes, size = x.shape[1], x.shape[2], a.shape[1]
@@ -371,7 +372,7 @@ def advance(
             if entropy > 0.0 and not implicit:
                 _add_noise(new, math.sqrt(2.0 * pace * entropy), n, k0, k1)
             if result == FINE:
-                result = _where(new, limits)
+                result = _where(new, limits[lane])
             status[lane] = result
             if result == FINE:
                 for i in range(count):

@@ -149,7 +149,7 @@ def _of_fate(fate: DiracFate, game: "FeatureGAN") -> dict[str, Any]:
         "mode": fate.mode.tolist(),
         "smoothed_modes": smoothed_modes(np.array(game.real), game.metric).tolist(),
         "sigma": fate.sigma,
-        "critical_speed_ratio": fate.critical_speed_ratio * game.height,
+        "critical_speed_ratio": fate.critical_speed_ratio / game.height,
         "hopf_period": 2 * math.pi / fate.hopf_frequency if fate.hopf_frequency > 0 else math.nan,
     }
 
@@ -168,7 +168,7 @@ def _answer(game: "FeatureGAN", fate: DiracFate | None) -> tuple[Answer, bool]:
                 f"all points coincide and stay together: they settle at the mode {where} of the smoothed data; {grows}"
             )
             return Answer(Outcome.COLLAPSED, "settled", math.inf, (reason,)), False
-        critical = fate.critical_speed_ratio * game.height
+        critical = fate.critical_speed_ratio / game.height
         margin = ratio / critical - 1 if critical > 0 else math.inf
         near = abs(margin) < _CLOSE
         if fate.settles:

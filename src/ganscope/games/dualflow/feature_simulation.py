@@ -1,6 +1,7 @@
 """Runs of a `FeatureGAN`: which engine makes them, and what is recorded."""
 
 import math
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -20,6 +21,7 @@ from ganscope.games.dualflow import observables, schemes
 from ganscope.games.dualflow.failures import (
     DomainTooSmall,
     NashNotConverged,
+    NashWarning,
     ProxNotConverged,
     StepTooLarge,
 )
@@ -70,6 +72,7 @@ def trajectories(game: "FeatureGAN", request: Request) -> dict[str, Variable]:
     """Run a request and label the result."""
     options = check_options(request.options)
     _check(game, request, options)
+    _warn(game, request)
     starts = np.repeat(_starts(game, request), request.replicas, axis=0)
     width = 0 if game.map is None else game.map.size
     record = Record(
@@ -100,6 +103,17 @@ def trajectories(game: "FeatureGAN", request: Request) -> dict[str, Variable]:
 
 
 _DIMENSIONS = {"occupancy": ("time", "mode")}
+
+
+def _warn(game: "FeatureGAN", request: Request) -> None:
+    """Say so when the rounds of `nash` steps promise nothing."""
+    if request.level != NASH or game.map is None or game.fast or request.over:
+        return
+    start = np.zeros(game.map.size)
+    factor = _contraction(game, np.array(game.generated_points), start, request.step_size)
+    if 1 <= factor < math.inf:
+        text = f"contraction factor {factor:.3g} >= 1: the rounds of a nash step may not converge; reduce step_size"
+        warnings.warn(text, NashWarning, stacklevel=6)
 
 
 def _check(game: "FeatureGAN", request: Request, options: dict[str, Any]) -> None:
@@ -146,15 +160,21 @@ def _starts(game: "FeatureGAN", request: Request) -> Array:
 
 def _groups(game: "FeatureGAN", request: Request) -> Iterator[tuple["FeatureGAN", npt.NDArray[np.int64]]]:
     """Lanes whose features are the same, with their game."""
-    lanes = np.arange(request.cells * request.replicas)
-    if "bandwidth" not in request.over and "generated_points" not in request.over:
-        yield game, lanes
-        return
-    # The domain of the features depends on the first points, so that every cell equals a run of its own game.
-    varied = {k: request.over[k] for k in ("bandwidth", "generated_points") if k in request.over}
-    for cell in range(request.cells):
-        one = game.replace(**{k: v[cell] if v[cell].ndim else float(v[cell]) for k, v in varied.items()})
-        yield one, lanes[cell * request.replicas : (cell + 1) * request.replicas]
+    lanes = np.arange(request.cells * request.replicas).reshape(request.cells, request.replicas)
+    own = {}
+    if "bandwidth" in request.over:
+        own["bandwidth"] = request.over["bandwidth"]
+    if "generated_points" in request.over and game.half_period is None and game.name in ("fourier", "sobolev1d"):
+        own["generated_points"] = request.over["generated_points"]  # they decide about the domain of the features
+    if not own:
+        yield game, lanes.ravel()
+    elif list(own) == ["bandwidth"]:
+        for bandwidth in np.unique(own["bandwidth"]):
+            yield game.replace(bandwidth=float(bandwidth)), lanes[own["bandwidth"] == bandwidth].ravel()
+    else:
+        for cell in range(request.cells):
+            one = game.replace(**{k: v[cell] if v[cell].ndim else float(v[cell]) for k, v in own.items()})
+            yield one, lanes[cell]
 
 
 def _run(
@@ -205,11 +225,11 @@ def _first_coefficients(game: "FeatureGAN", starts: Array, rates: Array, target:
     return np.asarray(gaps / rates[:, engine.PENALTY, None])
 
 
-def _domain(game: "FeatureGAN") -> Array:
-    """Coordinates at which a run ends; none for points that start outside, which have been warned about."""
+def _domain(game: "FeatureGAN", starts: Array) -> Array:
+    """Coordinates at which each run ends; none for points that start outside, which have been warned about."""
     low, high = game.domain
-    inside = low <= game.generated_points.min() and game.generated_points.max() <= high
-    return np.array([low, high]) if inside else np.array([-np.inf, np.inf])
+    inside = (starts.min(axis=(1, 2)) >= low) & (starts.max(axis=(1, 2)) <= high)
+    return np.where(inside[:, None], [low, high], [-np.inf, np.inf])
 
 
 def _failure(code: int, info: Array, game: "FeatureGAN", contraction: float) -> Exception | None:
@@ -246,7 +266,7 @@ def _schemes(
         np.full((count, len(records), *x.shape[1:]), np.nan), np.full((count, len(records), m.size), np.nan)
     )
     centre = np.broadcast_to(np.asarray(game.center, np.float64), (game.axes,)).copy()
-    domain, real = _domain(game), np.array(game.real)
+    domain, real = _domain(game, starts), np.array(game.real)
     code, batch = CODES[request.level], options.get("batch") or 0
     work = x[0].size * max(1, m.size) * (20 if request.level in _IMPLICIT else 2)
 
@@ -316,7 +336,7 @@ def _flow(
     )
     schedule = np.array([*game.bandwidth_schedule, times[-1]]) if game.bandwidth_schedule else np.empty(0)
     centre = np.broadcast_to(np.asarray(game.center, np.float64), (game.axes,)).copy()
-    domain, status = _domain(game), np.zeros(count, np.int64)
+    domain, status = _domain(game, starts), np.zeros(count, np.int64)
 
     def task(first: int, last: int) -> Callable[[Callable[[float], None]], None]:
         context = (
@@ -338,7 +358,7 @@ def _flow(
                         tick(now - begun)
                         begun = now
                     points = y[:size].reshape(starts.shape[1:])
-                    status[lane] = engine._where(points, domain) if code == 0 else engine.NONFINITE
+                    status[lane] = engine._where(points, domain[lane]) if code == 0 else engine.NONFINITE
                     if status[lane] != engine.FINE:
                         break
                     record.points[lane, n] = points
@@ -477,7 +497,7 @@ def tracked(game: "FeatureGAN", run: Any) -> Tracked:
     with np.errstate(invalid="ignore", over="ignore"):
         size = np.sqrt(np.mean(np.sum(points**2, axis=-1), axis=-1))
         if "discriminator" in run and not game.fast:
-            size = np.hypot(size, np.linalg.norm(run.discriminator.transpose("time", "feature").values, axis=-1))
+            size = np.hypot(size, np.linalg.norm(game.states(run)[1], axis=-1))
         quantiles = np.quantile(points, (0.1, 0.5, 0.9), axis=1).transpose(1, 0, 2).reshape(len(points), -1)
     occupied, weights = run.occupancy.transpose("time", "mode").values[-1], game.target_modes.weights
     missing = None

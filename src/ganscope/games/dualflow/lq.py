@@ -241,7 +241,8 @@ class QuadraticGAN(DualGame):
             size=size,
             coordinates=np.concatenate([mean - reach, mean, mean + reach], axis=1),
             reference=float(np.sqrt(np.trace(self.target_covariance))) or float(run["w2"].values[0]) or 1.0,
-            missing=self._missing(float(np.sum(variances[-1]))),
+            # an orbit is narrow only for a while
+            missing=self._missing(float(np.max(np.sum(variances[-max(1, len(variances) // 4) :], axis=1)))),
             period=lq_prediction.period(self),
         )
 

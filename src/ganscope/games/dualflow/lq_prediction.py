@@ -15,6 +15,7 @@ from ganscope.games.dualflow.levels import FLOW, SCHEMES, check_options, step_of
 from ganscope.games.dualflow.lq_run import rank_of
 from ganscope.games.dualflow.lq_state import Field, LqState, scheme_matrix
 from ganscope.games.dualflow.lq_theory import (
+    MOST_COORDINATES,
     collapse_distance,
     critical_ratio_at,
     critical_speed_ratio,
@@ -217,7 +218,8 @@ def _thresholds(case: _Case) -> dict[str, Any]:
         speeds = (game.generator_lr, game.discriminator_lr)
         found["small_period"] = [small_period(math.sqrt(v), *speeds) for v in values[: case.rank] if v > 0]
     found |= _line_orbit(game) or {}
-    if case.states and _stable(game, case.states[0][1]):
+    small = len(game.field(max(case.rank, 1)).shape_only) <= MOST_COORDINATES
+    if small and case.states and _stable(game, case.states[0][1]):
         for scheme in _SCHEMES:
             found[f"largest_step_{scheme}"] = largest_step(game, case.states[0][1], scheme)
     return found

@@ -38,8 +38,8 @@ from ganscope.games.dualflow.lq_state import Field, LqState
 
 Array = npt.NDArray[np.float64]
 
-# Subsets of components beyond which only the largest ones are listed.
-_MOST_SUBSETS = 64
+# Subsets of components, and coordinates of a state, beyond which only the largest subset of a size is listed.
+_MOST_SUBSETS, MOST_COORDINATES = 64, 150
 # Real parts, relative to the fastest rate, that count as neutral.
 _NEUTRAL = 1e-9
 # Eigenvalues below this share of the largest one count as zero.
@@ -90,7 +90,8 @@ def critical_speed_ratio(target_covariance: Any, rank: int, quadratic_penalty: f
 def equilibria(field: Field, rank: int) -> list[tuple[str, LqState]]:
     """Equilibria with covariances of at most the given rank, with a label each, the one closest to the data first.
 
-    For data that are not centred at 0 the collapsed ones are found by Newton's method, from those of centred data.
+    Of large games only the most important ones are listed. For data that are not centred at 0 the collapsed ones are
+    found by Newton's method, from those of centred data.
 
     Args:
         field: The flow.
@@ -107,9 +108,11 @@ def equilibria(field: Field, rank: int) -> list[tuple[str, LqState]]:
         full[:, :positive] = vectors[:, :positive] * np.sqrt(values[:positive])
         zero = np.zeros(field.axes)
         found.append(("full", LqState(field.target_mean, full, zero, np.zeros((field.axes, field.axes)))))
-    if field.quadratic_penalty == 0:
+    large = len(field.shape_only) > MOST_COORDINATES
+    if field.quadratic_penalty == 0 or (large and found):
         return found
-    for chosen in _subsets(positive, min(rank, positive)):
+    subsets = [tuple(range(rank))] if large else _subsets(positive, min(rank, positive))
+    for chosen in subsets:
         if len(chosen) == positive:
             continue
         label = "components " + ", ".join(str(k + 1) for k in chosen) if chosen else "point"
