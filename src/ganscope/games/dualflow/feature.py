@@ -236,8 +236,9 @@ class FeatureGAN(DualGame):
         low, high = self.limits
         points = self.generated_points
         if np.min(points) < low or np.max(points) > high or (self.name == "fourier" and self._spread > high - low):
-            what = "2 half_period > spread of all points + 6 bandwidths" if self.name == "fourier" else "points inside"
-            warnings.warn(f"half_period = {self.period:g} is too small: {what} expected", DomainWarning, stacklevel=4)
+            wanted = "2 half_period > spread of all points + 6 bandwidths"
+            what = f"{wanted} expected" if self.name == "fourier" else "points lie beyond it"
+            warnings.warn(f"half_period = {self.period:g} is too small: {what}", DomainWarning, stacklevel=4)
 
     def require_penalty(self, what: str) -> None:
         """Refuse critic_penalty = 0, for which there is no best discriminator.

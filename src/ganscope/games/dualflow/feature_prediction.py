@@ -13,9 +13,9 @@ from ganscope.core.errors import NotApplicable
 from ganscope.core.outcome import Equilibrium, Outcome, Prediction, Spectrum
 from ganscope.games.dualflow import feature_linearisation as local
 from ganscope.games.dualflow import observables
-from ganscope.games.dualflow.affine import Linear, affine_step
+from ganscope.games.dualflow.affine import Linear
 from ganscope.games.dualflow.collapse import DiracFate, dirac_fate, smoothed_modes
-from ganscope.games.dualflow.levels import FLOW, SCHEMES
+from ganscope.games.dualflow.levels import EXPLICIT_SEQUENTIAL, FLOW, JKO_SEQUENTIAL, NASH, SCHEMES
 from ganscope.games.dualflow.local_modes import local_modes
 from ganscope.games.dualflow.questions import Answer, asked, scheme_spectrum
 from ganscope.games.dualflow.rates import comparison_rate, zero_sum_rate
@@ -28,6 +28,8 @@ Array = npt.NDArray[np.float64]
 
 # The midpoint rule is for flat spaces only.
 _SCHEMES = SCHEMES[:-1]
+# Schemes under which undamped rotations stay bounded.
+_TURNING = (EXPLICIT_SEQUENTIAL, JKO_SEQUENTIAL)
 # Relative distance from a critical speed ratio, or a largest step, that is close to critical.
 _CLOSE = 0.05
 # W2, in standard deviations of the target, below which a start counts as matched.
@@ -51,7 +53,7 @@ def predict(
     name, step = asked(game, level, rule, step_size)
     thresholds, rates, best, reasons = _facts(game)
     fate = _fate(game)
-    answer, near = _answer(game, fate)
+    answer, near = _answer(game, fate, name)
     if fate is not None:
         thresholds |= _of_fate(fate, game)
         rates["width_growth"] = fate.width_growth_rate
@@ -59,7 +61,8 @@ def predict(
     if name != FLOW and step > limit and answer.outcome is not Outcome.COLLAPSED:
         text = f"steps of {name} longer than {limit:.4g} leave the matched data, and step_size = {step:g}"
         answer = Answer(Outcome.UNDECIDED, "unknown", math.nan, (f"{text}: where to is not known", *answer.reasons))
-    near = near or (name != FLOW and abs(step / limit - 1) < _CLOSE)
+    near = near or answer.detail == "orbiting"  # no penalty, no margin
+    near = near or (name != FLOW and abs(step - limit) < _CLOSE * limit)
     return Prediction(
         answer.outcome,
         answer.detail,
@@ -154,7 +157,7 @@ def _of_fate(fate: DiracFate, game: "FeatureGAN") -> dict[str, Any]:
     }
 
 
-def _answer(game: "FeatureGAN", fate: DiracFate | None) -> tuple[Answer, bool]:
+def _answer(game: "FeatureGAN", fate: DiracFate | None, level: str) -> tuple[Answer, bool]:
     """Outcome with its reasons, and whether it is close to another one."""
     real, start = np.asarray(game.real), np.asarray(game.generated_points)
     deviation = math.sqrt(float(observables.total_variance(real)))
@@ -190,7 +193,7 @@ def _answer(game: "FeatureGAN", fate: DiracFate | None) -> tuple[Answer, bool]:
         reason = "every quantile moves towards its own quantile of the target, on its own"
         return Answer(Outcome.CONVERGED, "converging", math.nan, (reason,)), False
     if game.name in ("linear", "quadratic"):
-        return _moments(game, deviation), False
+        return _moments(game, deviation, level), False
     at_rest = not isinstance(game.initial_discriminator, np.ndarray) or not np.any(game.initial_discriminator)
     if start.shape == real.shape and game.ridge == 0 and game.entropy == 0 and at_rest:
         w2 = float(observables.w2_over_time(start[None], real)[0])
@@ -203,14 +206,21 @@ def _answer(game: "FeatureGAN", fate: DiracFate | None) -> tuple[Answer, bool]:
     return Answer(Outcome.UNDECIDED, "unknown", math.nan, (reason,)), False
 
 
-def _moments(game: "FeatureGAN", deviation: float) -> Answer:
+def _moments(game: "FeatureGAN", deviation: float, level: str) -> Answer:
     """Features that see moments only: the law keeps its shape up to an affine map."""
     real, start = np.asarray(game.real), np.asarray(game.generated_points)
     linear = game.name == "linear"
     what = "means" if linear else "means and covariances"
     if game.critic_penalty == 0 and game.ridge == 0 and not game.fast:
-        reason = f"{what} go around those of the target for ever, since critic_penalty = 0"
-        return Answer(Outcome.OSCILLATING, "orbiting", math.nan, (reason,))
+        if level in (FLOW, *_TURNING):
+            reason = f"{what} go around those of the target for ever, since critic_penalty = 0"
+            return Answer(Outcome.OSCILLATING, "orbiting", math.nan, (reason,))
+        if linear and level != NASH:
+            reason = f"{what} spiral away from those of the target under {level}, since critic_penalty = 0"
+            return Answer(Outcome.DIVERGED, "diverging", math.nan, (reason,))
+        if not linear:
+            reason = f"{what} would go around for ever in the flow; where the errors of {level} take them is not known"
+            return Answer(Outcome.UNDECIDED, "unknown", math.nan, (reason,))
     centred = start - start.mean(axis=0)
     rank = int(np.linalg.matrix_rank(centred, tol=1e-9 * (1 + float(np.abs(centred).max()))))
     if rank < game.axes and not linear and deviation > 0:
@@ -241,11 +251,8 @@ def _equilibria(game: "FeatureGAN", level: str, step: float) -> list[Equilibrium
 def _modes_spectrum(game: "FeatureGAN", level: str, step: float) -> Spectrum:
     linear = local.matched_modes(game)
     if level == FLOW:
-        return spectrum_of(linear.jacobian, neutral=_NEUTRAL)
-    if game.fast:
-        return _fast_spectrum(linear, level, step)
-    matrix, _ = affine_step(linear, level, step)
-    return spectrum_of(matrix, is_map=True, neutral=_NEUTRAL)
+        return scheme_spectrum(linear, None, {})
+    return _fast_spectrum(linear, level, step) if game.fast else scheme_spectrum(linear, level, {"step_size": step})
 
 
 def _fast_spectrum(linear: Linear, scheme: str, step: float) -> Spectrum:
@@ -284,4 +291,4 @@ def spectrum(game: "FeatureGAN", at: Any = None, rule: str | None = None, **opti
     if game.fast and rule not in (None, FLOW):
         step = number("step_size", options.get("step_size", asked(game, rule, None, None)[1]), above=0)
         return _fast_spectrum(linear, rule, step)
-    return scheme_spectrum(linear, rule, options, _NEUTRAL)
+    return scheme_spectrum(linear, rule, options)

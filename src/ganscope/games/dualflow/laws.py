@@ -1,5 +1,6 @@
 """Laws on a line by their distribution functions: frozen distributions of `scipy.stats`, and mixtures of them."""
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ import numpy.typing as npt
 import scipy.stats
 
 from ganscope.core.checks import numbers_in
-from ganscope.core.errors import ParameterError
+from ganscope.core.errors import ParameterError, unknown_name
 
 Array = npt.NDArray[np.float64]
 
@@ -17,6 +18,7 @@ _FROZEN = type(scipy.stats.norm())
 # Halvings of an interval that leave nothing but rounding.
 _HALVINGS = 200
 _KEYS = {"distribution", "arguments", "keywords"}
+_MIXTURE_KEYS = {"mixture", "weights"}
 
 
 @dataclass(frozen=True)
@@ -103,12 +105,17 @@ def law_from_dict(content: Mapping[str, Any]) -> Any:
     Raises:
         ParameterError: If there is no such distribution, or its arguments do not fit.
     """
-    if set(content) <= {"mixture", "weights"} and isinstance(content.get("mixture"), list | tuple):
+    if set(content) <= _MIXTURE_KEYS and isinstance(content.get("mixture"), list | tuple):
         return Mixture(tuple(law_from_dict(part) for part in content["mixture"]), content.get("weights"))
+    for key in content:
+        if key not in _KEYS | _MIXTURE_KEYS:
+            raise unknown_name("real_points key", key, sorted(_KEYS | _MIXTURE_KEYS))
     name = content.get("distribution")
     family = getattr(scipy.stats, name, None) if isinstance(name, str) else None
     if not isinstance(family, scipy.stats.rv_continuous) or set(content) - _KEYS:
-        expected = 'points, or a table such as {distribution = "norm", arguments = [0, 1]}'
+        near = difflib.get_close_matches(str(name), dir(scipy.stats), 1)
+        hint = f". Did you mean {near[0]!r}?" if near else ""
+        expected = f'points, or a table such as {{distribution = "norm", arguments = [0, 1]}}{hint}'
         raise ParameterError("real_points", dict(content), expected)
     try:
         frozen = family(*content.get("arguments", ()), **content.get("keywords", {}))

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from ganscope.analysis.spectrum import spectrum_of, stability_of
 from ganscope.core.checks import number, one_of
-from ganscope.core.errors import ParameterError, unknown_name
+from ganscope.core.errors import unknown_name
 from ganscope.core.outcome import Equilibrium, Outcome, Prediction, Spectrum
 from ganscope.games.dualflow.levels import FLOW, SCHEMES, check_options, step_of
 from ganscope.games.dualflow.lq_run import rank_of
@@ -26,6 +26,7 @@ from ganscope.games.dualflow.lq_theory import (
     target_distance,
     turning_points,
 )
+from ganscope.games.dualflow.questions import asked
 
 if TYPE_CHECKING:
     from ganscope.games.dualflow.lq import QuadraticGAN
@@ -168,16 +169,10 @@ class _Case:
 
 def predict(game: "QuadraticGAN", level: str | None, rule: str | None, step_size: float | None) -> Prediction:
     """What theory says; see `QuadraticGAN`."""
-    level = FLOW if level is None else one_of("level", level, game.levels)
-    if rule not in (None, FLOW):
-        raise ParameterError("rule", rule, f"nothing: level {level!r} says how the game is stepped")
-    if step_size is not None:
-        step_size = number("step_size", step_size, above=0)
-        if level == FLOW:
-            raise ParameterError("step_size", step_size, "nothing: level 'flow' has no step size")
+    level, step = asked(game, level, rule, step_size)
     scheme = None if level == FLOW else level
     target_rank = rank_of(game.target_covariance)
-    case = _Case(game, game.rank, target_rank, _of_rank(game), scheme, step_of(step_size))
+    case = _Case(game, game.rank, target_rank, _of_rank(game), scheme, step)
     outcome, detail, margin, reasons, near = _verdict(case)
     best = case.states[0][1] if case.states else None
     spectrum = None
@@ -300,7 +295,8 @@ def _of_full_rank(case: _Case) -> tuple[Outcome, str, float, list[str], bool]:
         ]
         if game.axes == 1 and case.scheme is None:
             reasons.append("on a line every orbit is closed")
-        return Outcome.OSCILLATING, "orbiting", growth, reasons, False
+        reasons.append("without penalty there is no margin: any damping would end the orbit, any anti-damping open it")
+        return Outcome.OSCILLATING, "orbiting", growth, reasons, True
     if growth < 0:
         reasons = [f"the target is the only equilibrium of full rank, and deviations decay at {-growth:.4g} {unit}"]
         if case.scheme is not None:
@@ -322,7 +318,10 @@ def _of_full_rank(case: _Case) -> tuple[Outcome, str, float, list[str], bool]:
     largest = largest_step(game, state, case.scheme) if case.scheme else 0.0
     if largest > 0:
         reasons.append(f"it converges or orbits for step_size below {largest:.4g}")
-    return Outcome.DIVERGED, "diverging", growth, reasons, False
+    reasons.append(
+        "the run spirals away from the target, and may squeeze a direction so long that it counts as collapsed"
+    )
+    return Outcome.UNDECIDED, "unknown", growth, reasons, False
 
 
 def _may_squeeze(case: _Case) -> bool:
@@ -330,6 +329,8 @@ def _may_squeeze(case: _Case) -> bool:
     game = case.game
     if game.axes == 1 or case.target_rank == 0:
         return False
+    if game.quadratic_penalty == 0:
+        return True
     critical = critical_speed_ratio(game.target_covariance, case.target_rank - 1, game.quadratic_penalty)
     return game.discriminator_lr / game.generator_lr < _SLOW * critical
 

@@ -29,6 +29,7 @@ from ganscope.games.dualflow.game import SPEEDS, DualGame, Tracked
 from ganscope.games.dualflow.levels import dual_levels
 from ganscope.games.dualflow.quadratic_cells import Cells
 from ganscope.games.dualflow.quadratic_pair import QuadraticPair
+from ganscope.games.dualflow.questions import scheme_spectrum
 from ganscope.games.dualflow.rates import Constants, Suprema
 
 Array = npt.NDArray[np.float64]
@@ -251,9 +252,7 @@ class QuadraticGame(DualGame):
             StepTooLarge: If a step of the scheme has no solution.
         """
         del at
-        from ganscope.games.dualflow import quadratic_prediction
-
-        return quadratic_prediction.spectrum(self.linearisation(), rule, **options)
+        return scheme_spectrum(self.linearisation(), rule, options)
 
 
 def saddle_gap(game: QuadraticGame, x: npt.ArrayLike, y: npt.ArrayLike) -> Array:

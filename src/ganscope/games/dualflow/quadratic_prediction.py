@@ -1,4 +1,4 @@
-"""What theory says about quadratic games, and the spectra of linear games under every scheme."""
+"""What theory says about quadratic games."""
 
 import math
 from typing import TYPE_CHECKING, Any
@@ -6,13 +6,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ganscope.analysis.spectrum import spectrum_from_values, stability_of
-from ganscope.core.checks import number, one_of
-from ganscope.core.errors import ParameterError, unknown_name
+from ganscope.analysis.spectrum import stability_of
 from ganscope.core.outcome import Equilibrium, Outcome, Prediction, Spectrum
-from ganscope.games.dualflow.affine import Linear, affine_step, no_step
 from ganscope.games.dualflow.failures import NoUniqueEquilibrium, StepTooLarge
-from ganscope.games.dualflow.levels import FLOW, MIDPOINT, NASH, SCHEMES, check_options, step_of
+from ganscope.games.dualflow.levels import FLOW, SCHEMES
+from ganscope.games.dualflow.questions import asked, scheme_spectrum
 from ganscope.games.dualflow.rates import comparison_rate, scheme_contraction, small_gain, zero_sum_rate
 from ganscope.games.dualflow.steps import largest_step
 
@@ -25,43 +23,6 @@ Array = npt.NDArray[np.float64]
 _NEUTRAL = 1e-9
 # Decay that is this much slower than the rotation, or a step this close to the largest one, is near the boundary.
 _NEAR = 1e-3
-
-
-def spectrum(linear: Linear, rule: str | None, step_size: float | None = None, **options: Any) -> Spectrum:
-    """Spectrum of a linear game: eigenvalues of its flow, or multipliers of a scheme.
-
-    Args:
-        linear: The game, without leading axes.
-        rule: None or "flow", or a scheme.
-        step_size: Of the scheme; None is 0.02.
-        options: `order` and `discriminator_steps`; only sequential schemes look at the order.
-
-    Raises:
-        StepTooLarge: If a step has no solution.
-        ParameterError: If a name or a value is wrong.
-    """
-    if rule is None or rule == FLOW:
-        given = [*options, *([] if step_size is None else ["step_size"])]
-        if given:
-            raise ParameterError(given[0], options.get(given[0], step_size), "nothing: the flow has no steps")
-        scale = float(np.max(np.abs(linear.jacobian)))
-        return spectrum_from_values(np.linalg.eigvals(linear.jacobian), neutral=max(_NEUTRAL * scale, 1e-300))
-    one_of("rule", rule, (FLOW, *SCHEMES))
-    tau = step_of(None if step_size is None else number("step_size", step_size, above=0))
-    for name in options:
-        if name not in ("order", "discriminator_steps"):
-            raise unknown_name("option", name, ["step_size", "order", "discriminator_steps"])
-    options = check_options(options)
-    if rule in (NASH, MIDPOINT) and options.get("discriminator_steps", 1) != 1:
-        raise ParameterError(
-            "discriminator_steps", options["discriminator_steps"], f"1: {rule} moves both players once"
-        )
-    matrix, _ = affine_step(linear, rule, tau, **options)
-    if not np.all(np.isfinite(matrix)):
-        raise no_step(rule, tau)
-    move = float(np.max(np.abs(matrix - np.eye(len(matrix)))))
-    neutral = max(_NEUTRAL * min(move, 1.0), 1e-15)
-    return spectrum_from_values(np.linalg.eigvals(matrix), is_map=True, neutral=neutral)
 
 
 def outcome_of(values: Spectrum) -> tuple[Outcome, str, str]:
@@ -99,22 +60,15 @@ def predict(
     Raises:
         ParameterError: If a level, rule or step size is not one of this game's.
     """
-    if level is not None:
-        one_of("level", level, game.levels)
-    if rule not in (None, FLOW):
-        raise ParameterError("rule", rule, "nothing: the schemes are levels")
-    scheme = None if level == FLOW else level
-    if step_size is not None:
-        if scheme is None:
-            raise ParameterError("step_size", step_size, "nothing: the flow has no steps; name a scheme as level")
-        step_size = number("step_size", step_size, above=0)
+    name, step = asked(game, level, rule, step_size)
+    scheme = None if name == FLOW else name
     about: dict[str, Any] = {"level": level, "rule": rule, "step_size": step_size, "game": game}
     thresholds = {f"largest_step_{name}": largest_step(game, name) for name in SCHEMES}
-    flow = spectrum(game.linearisation(), None)
+    flow = scheme_spectrum(game.linearisation(), None, {})
     thresholds["period"] = _period(game)
     rates, facts = _rates(game, flow)
     try:
-        values = flow if scheme is None else spectrum(game.linearisation(), scheme, step_size)
+        values = flow if scheme is None else scheme_spectrum(game.linearisation(), scheme, {"step_size": step})
     except StepTooLarge as error:
         return Prediction(
             Outcome.UNDECIDED, "no_step", math.nan, (str(error), *facts), thresholds=thresholds, rates=rates, **about
@@ -122,8 +76,8 @@ def predict(
     if scheme is not None:
         rates["spectral_radius"] = math.exp(-values.rate)
         rates["per_iteration"] = values.rate
-        rates["per_time"] = values.rate / step_of(step_size)
-        facts = (*facts, *_about_scheme(game, scheme, step_of(step_size), thresholds))
+        rates["per_time"] = values.rate / step
+        facts = (*facts, *_about_scheme(game, scheme, step, thresholds))
     outcome, detail, reason = outcome_of(values)
     try:
         state = game.equilibrium()

@@ -1,15 +1,20 @@
 """Questions that every dual flow is asked in the same words: about which level, at which step, with which options."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from ganscope.analysis.spectrum import spectrum_of
+import numpy as np
+
+from ganscope.analysis.spectrum import spectrum_from_values
 from ganscope.core.checks import number, one_of
 from ganscope.core.errors import ParameterError, unknown_name
 from ganscope.core.outcome import Outcome, Spectrum
 from ganscope.games.dualflow import levels
-from ganscope.games.dualflow.affine import Linear, affine_step
-from ganscope.games.dualflow.levels import FLOW, SCHEMES
+from ganscope.games.dualflow.affine import Linear, affine_step, no_step
+from ganscope.games.dualflow.levels import FLOW, MIDPOINT, NASH, SCHEMES
 
+# Eigenvalues this small, relative to the largest entry, are neutral.
+_NEUTRAL = 1e-9
 _SPECTRUM_OPTIONS = ("step_size", "order", "discriminator_steps")
 
 
@@ -38,20 +43,36 @@ def asked(game: Any, level: str | None, rule: str | None, step_size: float | Non
     return name, levels.step_of(step_size)
 
 
-def scheme_spectrum(linear: Linear, rule: str | None, options: dict[str, Any], neutral: float = 1e-9) -> Spectrum:
-    """Spectrum of a linear game: of its flow, or of a scheme with `step_size`, `order` and `discriminator_steps`.
+def scheme_spectrum(linear: Linear, rule: str | None, options: Mapping[str, Any]) -> Spectrum:
+    """Spectrum of a linear game: eigenvalues of its flow, or multipliers of a scheme.
+
+    Args:
+        linear: The game, without leading axes.
+        rule: None or "flow", or a scheme.
+        options: `step_size` (0.02), `order` and `discriminator_steps` of a scheme; only sequential ones look at the
+            order.
 
     Raises:
-        ParameterError: If the rule or an option is unknown.
+        StepTooLarge: If a step has no solution.
+        ParameterError: If a name or a value is wrong.
     """
+    scale = float(np.max(np.abs(linear.jacobian), initial=0.0))
+    if rule is None or rule == FLOW:
+        if options:
+            name = next(iter(options))
+            raise ParameterError(name, options[name], "nothing: the flow has no steps")
+        return spectrum_from_values(np.linalg.eigvals(linear.jacobian), neutral=max(_NEUTRAL * scale, 1e-300))
+    one_of("rule", rule, (FLOW, *SCHEMES))
     for name in options:
         if name not in _SPECTRUM_OPTIONS:
             raise unknown_name("option", name, _SPECTRUM_OPTIONS)
-    if rule in (None, FLOW):
-        return spectrum_of(linear.jacobian, neutral=neutral)
-    one_of("rule", rule, (FLOW, *SCHEMES))
     step = number("step_size", options.get("step_size", levels.DEFAULT_STEP), above=0)
     rest = levels.check_options({k: v for k, v in options.items() if k != "step_size"})
-    assert rule is not None
+    if rule in (NASH, MIDPOINT) and rest.get("discriminator_steps", 1) != 1:
+        raise ParameterError("discriminator_steps", rest["discriminator_steps"], f"1: {rule} moves both players once")
     matrix, _ = affine_step(linear, rule, step, **rest)
-    return spectrum_of(matrix, is_map=True, neutral=neutral)
+    if not np.all(np.isfinite(matrix)):
+        raise no_step(rule, step)
+    move = float(np.max(np.abs(matrix - np.eye(len(matrix)))))
+    neutral = max(_NEUTRAL * min(move, 1.0), 1e-15)
+    return spectrum_from_values(np.linalg.eigvals(matrix), is_map=True, neutral=neutral)

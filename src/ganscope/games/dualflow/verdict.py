@@ -42,6 +42,8 @@ _NEAR = 0.05
 # An approach is algebraic if log distance is a straight line in log time, over the last 90 % of the run, to this root
 # mean square, by this factor better than it is a straight line in time, and falls by more than the last number.
 _STRAIGHT, _STRAIGHTER, _FALL = 0.01, 0.1, 0.3
+# Share of a trend that single windows may go back.
+_BACK = 0.1
 
 
 def classify(
@@ -167,6 +169,9 @@ def _tail(tracked: "Tracked", times: Array, settled: float, trend: float, moving
         f"is more than {trend:g} in size."
     )
     near |= abs(abs(growth) / trend - 1) < _NEAR
+    if abs(growth) > trend and not _steady(largest, growth):
+        reasons.append("The distance goes up and down between them: that is no trend.")
+        growth = 0.0
     if growth > trend:
         return Verdict(Outcome.DIVERGED, "diverging", growth - trend, tuple(reasons), near)
     if growth < -trend:
@@ -177,6 +182,14 @@ def _tail(tracked: "Tracked", times: Array, settled: float, trend: float, moving
     if moves:
         return Verdict(Outcome.OSCILLATING, "orbiting", moved, tuple(reasons), near)
     return Verdict(Outcome.UNINFORMATIVE, "stalled", -moved, tuple(reasons), near)
+
+
+def _steady(largest: list[float], growth: float) -> bool:
+    """Whether the largest distances of all windows change in the direction of the whole, give or take a tenth of it."""
+    if not np.all(np.isfinite(largest)) or min(largest) <= 0:
+        return True
+    steps = np.diff(np.log(largest))
+    return bool(np.all(steps * math.copysign(1.0, growth) >= -_BACK * abs(growth)))
 
 
 def _short(tracked: "Tracked", times: Array) -> list[str]:
