@@ -347,3 +347,33 @@ def test_distances_of_states_that_are_not_finite():
         assert not np.any(np.isfinite(measure(points[1:, :, :1], real[:, :1])))
     assert np.all(np.isnan(observables.occupancy(points, modes_of(real, modes=[[0.0, 0.0]], mode_radius=1.0))[1:]))
     assert not np.any(np.isfinite(observables.dispersion(points, np.eye(2))[1:]))
+
+
+def test_a_horizon_between_two_steps_is_reached_by_a_shorter_one():
+    game = gs.QuadraticGame(1.0, 0.5, 1.0, -0.5, initial=([1.0], [0.0]))
+    run = gs.simulate(game, "explicit", step_size=0.3, horizon=1.0)
+    np.testing.assert_allclose(run.time, [0, 0.3, 0.6, 0.9, 1.0])
+    assert list(run.iteration.values) == [0, 1, 2, 3, 4]
+    z = np.array([1.0, 0.0])
+    jacobian = np.array([[-1.0, -0.5], [0.5, -1.0]])
+    for step in (0.3, 0.3, 0.3, 0.1):
+        z = z + step * jacobian @ z
+    np.testing.assert_allclose([run.generator.values[-1, 0], run.discriminator.values[-1, 0]], z, rtol=1e-14)
+    long = gs.simulate(game, "explicit", step_size=3e-4, horizon=1.0)
+    assert (len(long.time), int(long.iteration[-1]), float(long.time[-1])) == (201, 3334, 1.0)
+    asked = gs.simulate(game, "explicit", step_size=0.3, horizon=1.0, save_at=[0.5, 1.0])
+    assert list(asked.iteration.values) == [1, 4]
+    whole = gs.simulate(game, "explicit", step_size=0.1, horizon=0.3)
+    assert int(whole.iteration[-1]) == 3
+    with pytest.raises(gs.ParameterError, match="at least one iteration"):
+        gs.simulate(game, "explicit", step_size=0.3, horizon=0.2)
+
+
+def test_thresholds_of_the_verdict_are_checked_by_name():
+    run = gs.simulate(gs.DiracGAN(), "flow", horizon=50)
+    assert gs.classify(run).outcome == "oscillating"
+    assert gs.classify(run, settled=2.0).outcome == "converged"
+    with pytest.raises(gs.ParameterError, match="Did you mean 'settled'"):
+        gs.classify(run, setled=1.0)
+    with pytest.raises(gs.ParameterError, match="blowup"):
+        gs.classify(run, blowup=0.5)

@@ -250,6 +250,11 @@ class FeatureGAN(DualGame):
             raise ParameterError("critic_penalty", 0.0, f"a number > 0 with {what}")
 
     @property
+    def starts_at_best(self) -> bool:
+        """Whether the discriminator starts as the best one for the first points."""
+        return isinstance(self.initial_discriminator, str) and self.initial_discriminator == STARTS[1]
+
+    @property
     def name(self) -> str:
         """Name of the features; `frequencies` for given ones."""
         return self.features if isinstance(self.features, str) else "frequencies"
@@ -357,7 +362,7 @@ class FeatureGAN(DualGame):
 
     def check_cells(self, over: Mapping[str, Any]) -> tuple[dict[str, Array], int]:
         checked, cells = super().check_cells(over)
-        if "critic_penalty" in checked and (self.fast or self.initial_discriminator is STARTS[1]):
+        if "critic_penalty" in checked and (self.fast or self.starts_at_best):
             numbers_in("critic_penalty", over["critic_penalty"], above=0)
         return checked, cells
 

@@ -64,7 +64,7 @@ class HistoryPair(Pair):
     def start(self) -> History:
         """The discriminator at time 0."""
         points = np.asarray(self.game.generated_points)
-        if isinstance(self.game.initial_discriminator, str) and self.game.initial_discriminator == "equilibrium":
+        if self.game.starts_at_best:
             return empty(points).scaled(1.0, 1.0 / self.game.critic_penalty, points, 0.0)
         return empty(points)
 

@@ -149,7 +149,7 @@ def largest_discriminator(game: "FeatureGAN") -> float:
     first = 0.0
     if isinstance(start, np.ndarray):
         first = float(np.linalg.norm(start))
-    elif start == "equilibrium":
+    elif game.starts_at_best:
         first = float(np.linalg.norm(best_coefficients(game, np.asarray(game.generated_points))))
     # A kernel with values >= 0 keeps two mean features within a right angle; others need not.
     height = math.sqrt(float(np.sum(game.map.amplitudes**2)) / 2) if game.name != "fourier" else math.sqrt(game.height)
