@@ -47,15 +47,13 @@ def integrator(velocity: Callable[..., Any], cache: bool = True) -> Any:
         for i in range(size):
             a[i] = y[i]
             b[i] = y[i] + small * first[i]
-        for k in range(1, count):
+        for k in range(1, count + 1):
             velocity(t + k * small, b, slope, p, context)
             for i in range(size):
+                out[i] = 0.5 * (a[i] + b[i] + small * slope[i])
                 swap = a[i] + 2.0 * small * slope[i]
                 a[i] = b[i]
                 b[i] = swap
-        velocity(t + h, b, slope, p, context)
-        for i in range(size):
-            out[i] = 0.5 * (a[i] + b[i] + small * slope[i])
 
     def solve(y, time, h, end, p, context, tolerance, bound, budget):
         size = len(y)

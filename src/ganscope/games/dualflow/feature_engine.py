@@ -28,8 +28,10 @@ _NOISE, _REAL_INDEX, _GENERATED_INDEX = 0, 8, 9
 
 _JKO, _JKO_SEQUENTIAL, _NASH = CODES[JKO], CODES[JKO_SEQUENTIAL], CODES[NASH]
 _EXPLICIT = CODES["explicit"]
-# Halvings of a Newton step before it is given up.
-_HALVINGS = 60
+# Coordinates beyond this count as infinite.
+_FARTHEST = 1e300
+# Share of a Newton step at which it is given up.
+_SMALLEST_SHARE = 1e-15
 
 
 @compiled
@@ -88,7 +90,20 @@ def _solve(matrix, vector):
 
 
 @compiled
+def _copy(source, target):
+    """Copy arrays of one shape; along one axis, so that vector instructions are used however few axes points have."""
+    a, b = source.reshape(source.size), target.reshape(target.size)
+    for i in range(len(a)):
+        b[i] = a[i]
+
+
+@compiled
 def _gradient_step(x, grad, centre, speed, ridge, out):
+    if ridge == 0.0:
+        a, g, b = x.reshape(x.size), grad.reshape(x.size), out.reshape(x.size)
+        for i in range(len(a)):
+            b[i] = a[i] + speed * g[i]
+        return
     for i in range(x.shape[0]):
         for k in range(x.shape[1]):
             out[i, k] = x[i, k] + speed * (grad[i, k] - ridge * (x[i, k] - centre[k]))
@@ -153,75 +168,77 @@ def _tridiagonal_step(z, hess, speed, ridge, weight, r):
 
 
 @compiled
-def _entropic_prox(kind, x, a, table, amplitudes, geometry, centre, speed, ridge, entropy, solver, out, info):
-    """The proximal step of a law on a line with entropy, by Newton's method with halved steps."""
-    count = len(x)
-    grad, hess = np.empty((count, 1)), np.empty((count, 1, 1))
-    r, trial, new_r = np.empty((count, 1)), np.empty((count, 1)), np.empty((count, 1))
-    if not _increasing(x):
-        return TIED
-    weight, scale = speed * entropy, 1.0 + _largest(x)
-    for i in range(count):
-        out[i, 0] = x[i, 0]
-    field(kind, out, a, table, amplitudes, geometry, True, grad, hess)
-    _residual(out, x, grad, centre, speed, ridge, r)
-    _gap_forces(out, weight, r)
-    size = _largest(r)
-    for iteration in range(int(solver[1])):
-        info[0], info[1] = iteration, size
-        if size <= solver[0] * scale:
-            return FINE
-        if not _tridiagonal_step(out, hess, speed, ridge, weight, r):
-            return TOO_LARGE
-        share = 1.0
-        for _ in range(_HALVINGS):
-            for i in range(count):
-                trial[i, 0] = out[i, 0] - share * r[i, 0]
-            if _increasing(trial):
-                field(kind, trial, a, table, amplitudes, geometry, True, grad, hess)
-                _residual(trial, x, grad, centre, speed, ridge, new_r)
-                _gap_forces(trial, weight, new_r)
-                if _largest(new_r) < size:
-                    break
-            share *= 0.5
-        if not _largest(new_r) < size:
-            return NO_PROX
-        for i in range(count):
-            out[i, 0] = trial[i, 0]
-            r[i, 0] = new_r[i, 0]
-        size = _largest(r)
-    info[0], info[1] = solver[1], size
-    return FINE if size <= solver[0] * scale else NO_PROX
+def _newton_step(z, hess, speed, ridge, weight, r):
+    """Newton's step in place of the residual r; False if a problem is not strictly convex."""
+    if weight > 0.0:
+        return _tridiagonal_step(z, hess, speed, ridge, weight, r)
+    convex = True
+    for i in range(hess.shape[0]):
+        for k in range(hess.shape[1]):
+            for m in range(hess.shape[1]):
+                hess[i, k, m] *= -speed
+            hess[i, k, k] += 1.0 + speed * ridge
+        convex = convex and _solve(hess[i], r[i])
+    return convex
 
 
 @compiled
-def _prox(kind, x, a, table, amplitudes, geometry, centre, speed, ridge, solver, out, info):
-    """The proximal step of every point, by Newton's method: the problems of different points are separate."""
+def generate(
+    implicit, kind, x, a, table, amplitudes, geometry, centre, speed, ridge, entropy, solver, out, info
+):  # fmt: skip
+    """The generator's move against fixed coefficients, into `out`: a gradient step, or a proximal step.
+
+    Without entropy the proximal problems of different points are separate, and Newton's method starts from the gradient
+    step. With entropy, points in a row push their neighbours: the steps are halved until the residual falls. The
+    solver's only call of the field stands in one loop, since every further one costs seconds of compilation.
+    """
     count, axes = x.shape
-    grad, hess, r = np.empty((count, axes)), np.empty((count, axes, axes)), np.empty((count, axes))
-    field(kind, x, a, table, amplitudes, geometry, False, grad, hess)
-    _gradient_step(x, grad, centre, speed, ridge, out)
-    scale = 1.0 + _largest(x)
-    for iteration in range(int(solver[1]) + 1):
-        field(kind, out, a, table, amplitudes, geometry, True, grad, hess)
-        size = _residual(out, x, grad, centre, speed, ridge, r)
-        info[0], info[1] = iteration, size
-        done = size <= solver[0] * max(scale, _largest(out))
-        for i in range(count):
-            for k in range(axes):
-                for m in range(axes):
-                    hess[i, k, m] *= -speed
-                hess[i, k, k] += 1.0 + speed * ridge
-            if not _solve(hess[i], r[i]):
-                return TOO_LARGE
-            if not done:
-                for k in range(axes):
-                    out[i, k] -= r[i, k]
-        if done:
+    bends = count if implicit else 1
+    grad, hess = np.empty((count, axes)), np.empty((bends, axes, axes))
+    trial, move = x.copy() if implicit else x, np.empty((count, axes))
+    weight, scale, size, share, iteration = speed * entropy, 1.0 + _largest(x), math.inf, 1.0, 0
+    if implicit and weight > 0.0 and not _increasing(x):
+        return TIED
+    begins = True
+    while True:
+        field(kind, trial, a, table, amplitudes, geometry, implicit, grad, hess)
+        if begins and (not implicit or weight == 0.0):
+            begins = False
+            _gradient_step(x, grad, centre, speed, ridge, trial if implicit else out)
+            if implicit:
+                continue
             return FINE
-        if not math.isfinite(size):
-            return NONFINITE
-    return NO_PROX
+        begins = False
+        new_size = _residual(trial, x, grad, centre, speed, ridge, grad)
+        if weight > 0.0:
+            _gap_forces(trial, weight, grad)
+            new_size = _largest(grad)
+        if weight == 0.0 or new_size < size:
+            size = new_size
+            for i in range(count):
+                for k in range(axes):
+                    out[i, k] = trial[i, k]
+                    move[i, k] = grad[i, k]
+            info[0], info[1] = iteration, size
+            if not _newton_step(out, hess, speed, ridge, weight, move):
+                return TOO_LARGE
+            if size <= solver[0] * max(scale, _largest(out)):
+                return FINE
+            if not math.isfinite(size):
+                return NONFINITE
+            iteration += 1
+            share = 2.0
+        if iteration > solver[1]:
+            return NO_PROX
+        while True:
+            share *= 0.5
+            if share < _SMALLEST_SHARE:
+                return NO_PROX
+            for i in range(count):
+                for k in range(axes):
+                    trial[i, k] = out[i, k] - share * move[i, k]
+            if weight == 0.0 or _increasing(trial):
+                break
 
 
 @compiled
@@ -259,15 +276,27 @@ def _add_noise(x, size, step, k0, k1):
 
 
 @compiled
-def _where(x, limits):
-    """Whether all points are finite and within the domain of the features."""
+def _distance(x, y):
+    """Largest difference of two arrays of points."""
+    result = 0.0
     for i in range(x.shape[0]):
         for k in range(x.shape[1]):
-            if not math.isfinite(x[i, k]):
-                return NONFINITE
-            if x[i, k] < limits[0] or x[i, k] > limits[1]:
-                return OUTSIDE
-    return FINE
+            result = max(result, abs(x[i, k] - y[i, k]))
+    return result
+
+
+@compiled
+def where(x, limits):
+    """Whether all points are finite and within the domain of the features."""
+    low, high = max(limits[0], -_FARTHEST), min(limits[1], _FARTHEST)
+    flat, inside, lost = x.reshape(x.size), 0, False
+    for i in range(len(flat)):
+        inside += (flat[i] >= low) & (flat[i] <= high)
+    if inside == len(flat):
+        return FINE
+    for i in range(len(flat)):
+        lost = lost or not abs(flat[i]) <= _FARTHEST
+    return NONFINITE if lost else OUTSIDE
 
 
 @compiled
@@ -295,9 +324,7 @@ def advance(
     """
     count, axes, size = x.shape[1], x.shape[2], a.shape[1]
     phi, goal, new_a = np.empty(size), target.copy(), np.empty(size)
-    grad, hess = np.empty((count, axes)), np.empty((1, axes, axes))
-    new, moved = np.empty((count, axes)), np.empty((count, axes))
-    some_real, some = np.empty((batch, axes)), np.empty((batch, axes))
+    new, moved, some = np.empty((count, axes)), np.empty((count, axes)), np.empty((batch, axes))
     implicit = code in (_JKO, _JKO_SEQUENTIAL, _NASH)
     simultaneous = code in (_EXPLICIT, _JKO)
     for lane in range(first, last):
@@ -312,74 +339,49 @@ def advance(
             if len(bandwidths):
                 place = min(n, len(bandwidths) - 1)
                 tune(kind, bandwidths[place], base, table, amplitudes)
-                mean(kind, real, table, amplitudes, geometry, goal)
                 pace *= paces[place]
             # In the order of the moves: the discriminator before the generator, both at once, or after it.
-            rounds = NASH_ROUNDS if code == _NASH else 1
-            change, result = math.inf, FINE
-            for i in range(count):
-                for k in range(axes):
-                    new[i, k] = points[i, k]
-            for k in range(size):
-                new_a[k] = coefficients[k]
+            rounds = NASH_ROUNDS + 1 if code == _NASH else 1
             early = fast or simultaneous or code == _NASH or not generator_first
+            change, result, settled = math.inf, FINE, code != _NASH
+            _copy(points, new)
+            _copy(coefficients, new_a)
             for _ in range(rounds):
                 for side in range(2):
                     if (side == 0) == early:
-                        if batch:
-                            _pick(real, batch, _REAL_INDEX, n, k0, k1, some_real)
-                            _pick(new, batch, _GENERATED_INDEX, n, k0, k1, some)
-                            mean(kind, some_real, table, amplitudes, geometry, goal)
-                        mean(kind, some if batch else new, table, amplitudes, geometry, phi)
-                        if fast:
-                            for k in range(size):
-                                new_a[k] = (goal[k] - phi[k]) / penalty
-                        else:
-                            for k in range(size):
-                                new_a[k] = coefficients[k]
+                        for law in range(0 if batch or len(bandwidths) else 1, 2):
+                            whole, purpose, means = (new, _GENERATED_INDEX, phi) if law else (real, _REAL_INDEX, goal)
+                            if batch:
+                                _pick(whole, batch, purpose, n, k0, k1, some)
+                            mean(kind, some if batch else whole, table, amplitudes, geometry, means)
+                        for k in range(size):
+                            new_a[k] = (goal[k] - phi[k]) / penalty if fast else coefficients[k]
+                        if not fast:
                             _criticise(implicit, discriminator_steps, speed, penalty, clip, goal, phi, new_a)
-                    else:
-                        critic = coefficients if simultaneous and not fast else new_a
-                        if implicit and entropy > 0.0:
-                            result = _entropic_prox(
-                                kind, points, critic, table, amplitudes, geometry, centre, pace, ridge, entropy,
-                                solver, moved, info[lane],
-                            )  # fmt: skip
-                        elif implicit:
-                            result = _prox(
-                                kind, points, critic, table, amplitudes, geometry, centre, pace, ridge, solver, moved,
-                                info[lane],
-                            )  # fmt: skip
-                        else:
-                            field(kind, points, critic, table, amplitudes, geometry, False, grad, hess)
-                            _gradient_step(points, grad, centre, pace, ridge, moved)
-                        change = 0.0
-                        for i in range(count):
-                            for k in range(axes):
-                                change = max(change, abs(moved[i, k] - new[i, k]))
-                                new[i, k] = moved[i, k]
-                if result != FINE or change < NASH_TOLERANCE * (1.0 + _largest(new)):
+                    elif not (settled and code == _NASH):
+                        result = generate(
+                            implicit, kind, points, coefficients if simultaneous and not fast else new_a, table,
+                            amplitudes, geometry, centre, pace, ridge, entropy if implicit else 0.0, solver, moved,
+                            info[lane],
+                        )  # fmt: skip
+                        if code == _NASH:
+                            change = _distance(moved, new)
+                        _copy(moved, new)
+                # the last round of a nash step gives the discriminator the generator's final move
+                if settled or result != FINE:
                     break
-            if code == _NASH and result in (FINE, NONFINITE):
-                if result == FINE and change < NASH_TOLERANCE * (1.0 + _largest(new)):
-                    mean(kind, new, table, amplitudes, geometry, phi)
-                    for k in range(size):
-                        new_a[k] = coefficients[k]
-                    _criticise(True, 1, speed, penalty, clip, goal, phi, new_a)
-                else:
-                    result = NO_NASH
-                    info[lane, 0], info[lane, 1] = NASH_ROUNDS, change
+                settled = change < NASH_TOLERANCE * (1.0 + _largest(new))
+            if code == _NASH and result in (FINE, NONFINITE) and not settled:
+                result = NO_NASH
+                info[lane, 0], info[lane, 1] = NASH_ROUNDS, change
             if entropy > 0.0 and not implicit:
                 _add_noise(new, math.sqrt(2.0 * pace * entropy), n, k0, k1)
             if result == FINE:
-                result = _where(new, limits[lane])
+                result = where(new, limits[lane])
             status[lane] = result
             if result == FINE:
-                for i in range(count):
-                    for k in range(axes):
-                        points[i, k] = new[i, k]
-                for k in range(size):
-                    coefficients[k] = new_a[k]
+                _copy(new, points)
+                _copy(new_a, coefficients)
 
 
 @compiled
@@ -391,14 +393,13 @@ def _velocity(t, y, dy, p, context):
     points, moves = y[: count * axes].reshape(count, axes), dy[: count * axes].reshape(count, axes)
     phi, hess, optimum = np.empty(size), np.empty((1, axes, axes)), np.empty(size)
     pace = p[GENERATOR]
-    goal = target
+    goal = target.copy()
     if len(schedule):
         bandwidth = schedule[0] * (schedule[1] / schedule[0]) ** min(1.0, t / schedule[2])
         tune(kind, bandwidth, base, table, amplitudes)
-        goal = np.empty(size)
-        mean(kind, real, table, amplitudes, geometry, goal)
         pace *= max(1.0, bandwidth) ** 2
-    mean(kind, points, table, amplitudes, geometry, phi)
+    for law in range(0 if len(schedule) else 1, 2):
+        mean(kind, points if law else real, table, amplitudes, geometry, phi if law else goal)
     if fast:
         for k in range(size):
             optimum[k] = (goal[k] - phi[k]) / p[PENALTY]

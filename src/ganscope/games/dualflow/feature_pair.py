@@ -112,16 +112,10 @@ class FeaturePair(Pair):
         centre = np.broadcast_to(np.asarray(game.center, np.float64), (game.axes,)).copy()
         solver, speed = np.array([tolerance, iterations]), step * game.generator_lr
         m = self.map
-        if game.entropy:
-            status = engine._entropic_prox(
-                m.kind, np.array(x), np.array(y), m.table, m.amplitudes, m.geometry, centre, speed, game.ridge,
-                game.entropy, solver, out, info,
-            )  # fmt: skip
-        else:
-            status = engine._prox(
-                m.kind, np.array(x), np.array(y), m.table, m.amplitudes, m.geometry, centre, speed, game.ridge, solver,
-                out, info,
-            )  # fmt: skip
+        status = engine.generate(
+            True, m.kind, np.array(x), np.array(y), m.table, m.amplitudes, m.geometry, centre, speed, game.ridge,
+            game.entropy, solver, out, info,
+        )  # fmt: skip
         if status == engine.TOO_LARGE:
             raise StepTooLarge(TOO_LARGE)
         if status == engine.TIED:

@@ -358,7 +358,7 @@ def _flow(
                         tick(now - begun)
                         begun = now
                     points = y[:size].reshape(starts.shape[1:])
-                    status[lane] = engine._where(points, domain[lane]) if code == 0 else engine.NONFINITE
+                    status[lane] = engine.where(points, domain[lane]) if code == 0 else engine.NONFINITE
                     if status[lane] != engine.FINE:
                         break
                     record.points[lane, n] = points
