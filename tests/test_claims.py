@@ -13,6 +13,7 @@ from ganscope.claims.claim import claims_of
 EVERY = {
     "solvable": [*(f"S{k}" for k in range(1, 6)), "S5map", "S5one", *(f"S{k}" for k in range(6, 17)), "EA", "EB", "EC"],
     "kernel": [*(f"C{k}" for k in range(1, 23)), "E6", "E9", "DIGITS", "DIGITSfar"],
+    "dualflow": [str(k) for k in range(1, 28)],
 }
 
 
@@ -38,7 +39,7 @@ def test_every_claim_says_what_it_states():
 
 
 def test_claims_are_found_by_model_and_by_number_in_any_case():
-    assert select(["solvable", "KERNEL"]) == select([]) == select()
+    assert select(["solvable", "KERNEL", "DualFlow"]) == select([]) == select()
     assert [claim.id for claim in select(["kernel"])] == [f"kernel:{number}" for number in EVERY["kernel"]]
     assert [claim.id for claim in select(["solvable:s10", "SOLVABLE:S2", "solvable:S2"])] == [
         "solvable:S2",

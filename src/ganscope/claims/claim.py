@@ -41,6 +41,16 @@ _MODULES: dict[str, tuple[str, ...]] = {
         "ganscope.claims.kernel_representations",
         "ganscope.claims.kernel_data",
     ),
+    "dualflow": (
+        "ganscope.claims.dualflow",
+        "ganscope.claims.dualflow_comparison",
+        "ganscope.claims.dualflow_variational",
+        "ganscope.claims.dualflow_laws",
+        "ganscope.claims.dualflow_proximal",
+        "ganscope.claims.dualflow_moments",
+        "ganscope.claims.dualflow_collapse",
+        "ganscope.claims.dualflow_recovery",
+    ),
 }
 _CLAIMS: dict[str, "Claim"] = {}
 
