@@ -545,3 +545,15 @@ def test_games_survive_json(game):
     assert again == game
     assert hash(again) == hash(game)
     assert gs.predict(again).to_dict() == gs.predict(game).to_dict()
+
+
+def test_bounds_of_the_bilinear_game_dominate_its_errors():
+    game = gs.DiracGAN(gradient_penalty=0.5, initial=(1.0, 0.3), discriminator_lr=2.0)
+    for level in ("jko", "jko_sequential"):
+        bound = gs.scheme_error_bound(game, level, 0.05, 3.0)
+        run = gs.simulate(game, level, step_size=0.05, horizon=3.0)
+        flow = gs.simulate(game, "flow", save_at=run.time.values)
+        assert 0 < np.abs(run.generator - flow.generator).max() < bound.generator
+        assert 0 < np.abs(run.discriminator - flow.discriminator).max() < bound.discriminator
+    with pytest.raises(gs.NotApplicable, match="saturating"):
+        gs.scheme_error_bound(game.replace(loss="saturating"), "jko", 0.05, 3.0)

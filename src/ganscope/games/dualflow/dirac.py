@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from ganscope.core.checks import one_of, real_array
 from ganscope.core.compiled import writeable
-from ganscope.core.errors import ParameterError, unknown_name
+from ganscope.core.errors import NotApplicable, ParameterError, unknown_name
 from ganscope.core.game import Level, Players, Request, Variable
 from ganscope.core.outcome import Prediction, Spectrum
 from ganscope.games.dualflow import dirac_engine, levels
@@ -32,6 +32,8 @@ from ganscope.games.dualflow.affine import Linear
 from ganscope.games.dualflow.failures import NashNotConverged, ProxNotConverged, StepTooLarge
 from ganscope.games.dualflow.game import SPEEDS, DualGame, Tracked, fail
 from ganscope.games.dualflow.pair import Pair
+from ganscope.games.dualflow.quadratic_game import QuadraticGame
+from ganscope.games.dualflow.rates import Constants, Suprema
 from ganscope.games.dualflow.spaces import Euclidean
 
 Array = npt.NDArray[np.float64]
@@ -167,6 +169,29 @@ class DiracGAN(DualGame):
     def linearisation(self) -> Linear:
         """The game near its equilibrium (0, 0), where every loss but the bilinear one has half its slope."""
         return Linear(self.jacobian(0.0, 0.0), np.zeros(2), 1)
+
+    def _quadratic(self) -> QuadraticGame:
+        """The bilinear loss as a game of quadratic forms."""
+        if self.loss != "bilinear":
+            raise NotApplicable(f"loss {self.loss!r} has no convexity and Lipschitz constants that hold everywhere")
+        speeds = {"generator_lr": self.generator_lr, "discriminator_lr": self.discriminator_lr}
+        return QuadraticGame(0.0, -1.0, self.gradient_penalty, 1.0, initial=self.initial, **speeds)
+
+    def constants(self) -> Constants:
+        """Moduli of convexity and cross-Lipschitz constants of the bilinear loss.
+
+        Raises:
+            NotApplicable: For another loss.
+        """
+        return self._quadratic().constants()
+
+    def suprema(self, horizon: float) -> Suprema:
+        """Largest speeds and accelerations of both players along the flow of the bilinear loss.
+
+        Raises:
+            NotApplicable: For another loss.
+        """
+        return self._quadratic().suprema(horizon)
 
     def jacobian(self, theta: float, psi: float) -> Array:
         """Jacobian of the velocity (theta', psi'), shape `[2, 2]`."""

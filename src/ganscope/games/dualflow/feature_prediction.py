@@ -151,6 +151,7 @@ def _of_fate(fate: DiracFate, game: "FeatureGAN") -> dict[str, Any]:
     return {
         "mode": fate.mode.tolist(),
         "smoothed_modes": smoothed_modes(np.array(game.real), game.metric).tolist(),
+        "collapse_w2": float(np.sqrt(np.mean(np.sum((np.asarray(game.real) - fate.mode) ** 2, axis=1)))),
         "sigma": fate.sigma,
         "critical_speed_ratio": fate.critical_speed_ratio / game.height,
         "hopf_period": 2 * math.pi / fate.hopf_frequency if fate.hopf_frequency > 0 else math.nan,
