@@ -41,6 +41,18 @@ _FIGURES = {
     "kernel:F9": Entry("error of the discriminator's representations", "kernel", "representations"),
     "kernel:F10": Entry("cycles beyond the spiral boundary", "kernel", "cycles"),
     "kernel:F11": Entry("one point near one true point, by all parameters", "kernel", "single_point"),
+    "dualflow:F1": Entry("the bilinear game under five schemes", "dualflow", "bilinear_orbits"),
+    "dualflow:F2": Entry("distance from the flow against step_size", "dualflow", "scheme_errors"),
+    "dualflow:F3": Entry("largest stable step_size against convexity", "dualflow", "largest_steps"),
+    "dualflow:F4": Entry("width of a linear-quadratic GAN: orbits and spirals", "dualflow", "width_orbits"),
+    "dualflow:F5": Entry("kernel GAN with a fast discriminator", "dualflow_laws", "fast_discriminator"),
+    "dualflow:F6": Entry("mode collapse by the discriminator's metric", "dualflow_laws", "critics"),
+    "dualflow:F7": Entry("entropy against mode collapse", "dualflow_laws", "entropy"),
+    "dualflow:F8": Entry("defect in the variational inequality against step_size", "dualflow_laws", "step_defects"),
+    "dualflow:F9": Entry("a collapsed generator, by discriminator_lr", "dualflow_laws", "point_positions"),
+    "dualflow:F10": Entry("a clipped discriminator and its periodic orbits", "dualflow", "clipping"),
+    "dualflow:F11": Entry("a ring of eight modes in the plane", "dualflow_laws", "ring"),
+    "dualflow:F12": Entry("from a wide kernel to a narrow one", "dualflow_laws", "coarse_to_fine"),
 }
 
 

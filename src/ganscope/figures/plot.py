@@ -18,6 +18,11 @@ from ganscope.figures import style
 _PICTURES = {
     "solvable": "ganscope.figures.solvable_runs",
     "kernel": "ganscope.figures.kernel_runs",
+    "dirac": "ganscope.figures.dualflow_runs",
+    "quadratic": "ganscope.figures.dualflow_runs",
+    "clipped": "ganscope.figures.dualflow_runs",
+    "lq": "ganscope.figures.dualflow_runs",
+    "feature": "ganscope.figures.dualflow_runs",
 }
 _ACCEPTED = "a run made by simulate, a list of runs of one game, or a Prediction"
 
@@ -25,9 +30,9 @@ _ACCEPTED = "a run made by simulate, a list of runs of one game, or a Prediction
 def plot(thing: Any, path: str | os.PathLike[str] | None = None, *, title: str | None = None) -> Figure:
     """The picture of a run, of several runs, or of a prediction.
 
-    Theory (levels `ode`, `linear`) is drawn as lines; simulations are points, the mean and standard deviation over
-    replicas or the dots of a single run, and paths in a plane. Every feature has the same colour in all figures. A run
-    that diverges is drawn until it ends, which a cross marks.
+    Theory (levels `ode`, `linear`, `flow`) is drawn as lines; simulations are points, the mean and standard deviation
+    over replicas or the dots of a single run, and paths in a plane. Every feature has the same colour in all figures. A
+    run that diverges is drawn until it ends, which a cross marks.
 
     Args:
         thing: A run made by `simulate`, a list of runs of one game, which are drawn over each other, or a `Prediction`.
