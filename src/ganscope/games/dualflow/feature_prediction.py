@@ -70,7 +70,7 @@ def predict(
         (*answer.reasons, *reasons),
         near,
         thresholds=thresholds,
-        equilibria=_equilibria(game, name, step),
+        equilibria=_equilibria(game, fate, name, step),
         rates=rates,
         best=best,
         level=name,
@@ -201,8 +201,8 @@ def _answer(game: "FeatureGAN", fate: DiracFate | None, level: str) -> tuple[Ans
         if w2 <= _MATCHED * max(deviation, 1e-300):
             return Answer(Outcome.CONVERGED, "converge_monotone", math.nan, ("it starts at the matched data",)), False
     reason = (
-        "there is no theory of where a general start ends: near the data the modes below say how it is approached, far "
-        "from them a kernel's force fades with the distance"
+        "there is no theory of where a general start ends: near the data the linear modes say how it is approached, "
+        "far from them a kernel's force fades with the distance"
     )
     return Answer(Outcome.UNDECIDED, "unknown", math.nan, (reason,)), False
 
@@ -238,22 +238,20 @@ def _moments(game: "FeatureGAN", deviation: float, level: str) -> Answer:
     return Answer(Outcome.UNDECIDED, "unknown", math.nan, (reason,))
 
 
-def _equilibria(game: "FeatureGAN", level: str, step: float) -> list[Equilibrium]:
+def _equilibria(game: "FeatureGAN", fate: DiracFate | None, level: str, step: float) -> list[Equilibrium]:
+    """The matched data, or the resting place of a generator that is one point."""
+    rule, options = (None, {}) if level == FLOW else (level, {"step_size": step})
     try:
-        values = _modes_spectrum(game, level, step)
+        values = spectrum(game, None, rule, **options)
     except NotApplicable:
         return []
-    state: dict[str, Any] = {"discriminator": 0.0}
+    if fate is not None and game.map is not None:
+        state: dict[str, Any] = {"generated_points": [fate.mode.tolist()]}
+        return [Equilibrium(state, values, stability_of(values), "collapsed")]
+    state = {"discriminator": 0.0}
     if len(game.real) <= _FEW:
         state["generated_points"] = np.asarray(game.real).tolist()
     return [Equilibrium(state, values, stability_of(values), "matched_data")]
-
-
-def _modes_spectrum(game: "FeatureGAN", level: str, step: float) -> Spectrum:
-    linear = local.matched_modes(game)
-    if level == FLOW:
-        return scheme_spectrum(linear, None, {})
-    return _fast_spectrum(linear, level, step) if game.fast else scheme_spectrum(linear, level, {"step_size": step})
 
 
 def _fast_spectrum(linear: Linear, scheme: str, step: float) -> Spectrum:
@@ -283,7 +281,8 @@ def spectrum(game: "FeatureGAN", at: Any = None, rule: str | None = None, **opti
         if fate is None or game.map is None:
             linear = local.matched_modes(game)
         else:
-            points = np.repeat(fate.mode[None], len(game.generated_points), axis=0)
+            # one point for the place, another one for every width: all widths are alike
+            points = np.repeat(fate.mode[None], min(len(game.generated_points), 2), axis=0)
             linear = local.linearised(game, points, local.best_coefficients(game, points))
     elif game.map is None:
         raise NotApplicable(f"features = {game.name!r} have no Jacobian here")
