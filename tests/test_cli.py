@@ -186,7 +186,7 @@ def test_a_bad_setting_is_refused_before_any_work(cli, line, name, expected):
         ("", ["the section [game] is missing"]),
         ("[gaem]\n" + GAME, ["'gaem'", "Did you mean 'game'?"]),
         ("game = 3\n", ["game = 3: expected a table"]),
-        ("[game]\ndata_noise = 2\n", ["model = one of kernel, solvable"]),
+        ("[game]\ndata_noise = 2\n", ["model = one of clipped, dirac, feature, kernel"]),
         ('[game]\nmodel = "solvabel"\n', ["Did you mean 'solvable'?"]),
         (GAME + "data_nois = 2\n", ["[game] key = 'data_nois'", "Did you mean 'data_noise'?"]),
         (GAME + "follows = []\n", ["[game] key = 'follows'"]),

@@ -63,7 +63,10 @@ def test_the_promised_names_are_there():
         "classify", "spectrum", "compare", "plot", "fit", "linspace", "logspace", "save", "load", "to_json",
         "from_json", "KernelGAN", "IsolatedNeighbourhood", "RBF", "RationalQuadratic", "Matern32", "Matern52", "RBFSum",
         "Laplace", "propulsion_speed", "equilibrium", "ParameterError", "StoreError", "NotApplicable", "Equilibrium",
-        "Prediction", "Verdict",
+        "Prediction", "Verdict", "DiracGAN", "QuadraticGame", "QuadraticGAN", "FeatureGAN", "ClippedGAN",
+        "comparison_rate", "scheme_error_bound", "largest_step", "certificate", "defect", "entropic_gaussian_step",
+        "StepTooLarge", "ProxNotConverged", "NashNotConverged", "DegenerateQuantiles", "CouplingNotOptimal",
+        "NoUniqueEquilibrium", "DomainTooSmall",
     }  # fmt: skip
     assert promised <= set(gs.__all__)
 

@@ -59,9 +59,20 @@ class Experiment:
     @property
     def about(self) -> dict[str, Any]:
         """Arguments of `predict`: the first level, with its rule and step size."""
-        level, settings = next(iter(self.levels.items()))
+        return self.about_level(next(iter(self.levels)))
+
+    def about_level(self, level: str) -> dict[str, Any]:
+        """Arguments of `predict` for one of the levels."""
+        settings = self.levels[level]
         asked = {"level": level, "rule": settings.get("rule"), "step_size": settings.get("step_size")}
         return asked | {name: settings[name] for name in self.game.prediction_options if name in settings}
+
+    @property
+    def apart(self) -> list[str]:
+        """Levels after the first of which theory speaks on its own: those that step, as a flow does not."""
+        steps = {level: self.game.levels[level].takes_step_size for level in self.levels}
+        first, *others = steps
+        return [level for level in others if steps[level] or steps[first]]
 
 
 class _Table(BaseModel):

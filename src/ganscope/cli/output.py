@@ -41,7 +41,7 @@ def shown(value: Any, digits: int = 4, *, inner: bool = False) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int | float | complex):
-        return f"{value:.{digits}g}"
+        return f"{value + 0:.{digits}g}"  # no negative zero
     if isinstance(value, Mapping):
         return ", ".join(f"{k} {shown(v, digits, inner=True)}" for k, v in value.items())
     if isinstance(value, list | tuple):

@@ -1,5 +1,6 @@
 """`ganscope predict`: what theory says about an experiment."""
 
+import dataclasses
 import json
 import math
 from collections.abc import Mapping
@@ -29,8 +30,9 @@ def predict_file(path: Path, as_json: bool) -> int:
         say(wrapped(f"prediction: {outcome_line(prediction)}", "  "))
         say(thresholds_table(experiment.game, prediction))
         rates = {name: value for name, value in prediction.rates.items() if not isinstance(value, list | tuple)}
-        if prediction.rule and rates:
-            say(wrapped(f"rates of {prediction.rule} updates: {shown(rates)}", "  "))
+        if rates and (prediction.rule or has_schemes(experiment.game)):
+            whose = f"{prediction.rule} updates" if prediction.rule else f"level {experiment.about['level']}"
+            say(wrapped(f"rates of {whose}: {shown(rates)}", "  "))
         for reason in prediction.reasons:
             say(wrapped(f"- {reason}", "  "))
         for line in _recommended(prediction):
@@ -81,9 +83,21 @@ def game_content(game: Game) -> dict[str, Any]:
 def heading(name: str, game: Game) -> str:
     """Which experiment this is: the variant's name, and the parameters that were chosen."""
     chosen = {k: v for k, v in game_content(game).items() if k not in ("model", "follows", *game.followed)}
+    if has_schemes(game):  # they have many parameters, and most are left at their defaults
+        chosen = {k: v for k, v in chosen.items() if k not in _untouched(game)}
     parts = [f"{key} {_short(value)}" for key, value in chosen.items() if value is not None]
     text = wrapped(f"{game.model}: {'; '.join(parts)}", "  ")
     return f"{name}\n{'=' * len(name)}\n{text}" if name else text
+
+
+def _untouched(game: Game) -> list[str]:
+    """Parameters that have their default values."""
+    defaults = {f.name: f.default for f in dataclasses.fields(game) if f.init}  # type: ignore[arg-type]
+    return [
+        n
+        for n, default in defaults.items()
+        if isinstance(getattr(game, n), type(default)) and getattr(game, n) == default
+    ]
 
 
 # Longer arrays are only mentioned.
@@ -99,6 +113,12 @@ def _short(value: Any) -> str:
         return f"(array of {len(value)})"
     if isinstance(value, dict) and "name" in value:  # a part with parameters of its own, such as a kernel
         return f"{value['name']}({shown({k: v for k, v in value.items() if k != 'name'})})"
+    if isinstance(value, dict) and "distribution" in value:
+        numbers = [shown(v) for v in value.get("arguments", ())]
+        named = [f"{k} {shown(v)}" for k, v in value.get("keywords", {}).items()]
+        return f"{value['distribution']}({', '.join(numbers + named)})"
+    if isinstance(value, dict) and "mixture" in value:
+        return f"mixture of {', '.join(map(_short, value['mixture']))} with weights {shown(value['weights'])}"
     if isinstance(value, dict):
         return "given"
     return shown(value)
@@ -113,6 +133,8 @@ def outcome_line(prediction: Prediction) -> str:
 
 def thresholds_table(game: Game, prediction: Prediction) -> str:
     """Thresholds with one number per feature as columns, the others in a line."""
+    if has_schemes(game):
+        return _known_values(prediction.thresholds)
     columns = {k: v for k, v in prediction.thresholds.items() if isinstance(v, list | tuple)}
     single = {k: v for k, v in prediction.thresholds.items() if k not in columns}
     lines = [wrapped(f"stability changes at: {shown(single)}", "  ")] if single else []
@@ -125,3 +147,19 @@ def thresholds_table(game: Game, prediction: Prediction) -> str:
         rows = [[str(i + 1), *(shown(v[i]) if i < len(v) else "" for v in columns.values())] for i in range(longest)]
         lines.insert(0, table(header, rows))
     return "\n".join(lines)
+
+
+def has_schemes(game: Game) -> bool:
+    """Whether the game is a flow that schemes approach, so that theory speaks of step sizes."""
+    return any(level.takes_step_size for level in game.levels.values())
+
+
+_STEP = "largest_step_"
+
+
+def _known_values(values: Mapping[str, Any]) -> str:
+    """The largest stable step of every scheme in a line, what else is known of the flow in another."""
+    steps = {name.removeprefix(_STEP): value for name, value in values.items() if name.startswith(_STEP)}
+    known = {name: value for name, value in values.items() if not name.startswith(_STEP)}
+    parts = {"known values": known, "largest stable step_size": steps}
+    return "\n".join(wrapped(f"{title}: {shown(of)}", "  ") for title, of in parts.items() if of)

@@ -21,9 +21,10 @@ from ganscope.cli.folder import (
     stored_run,
 )
 from ganscope.cli.output import print_json, say, shown, table, wrapped
-from ganscope.cli.predict import collected, game_content, heading, outcome_line, thresholds_table
+from ganscope.cli.predict import collected, game_content, has_schemes, heading, outcome_line, thresholds_table
 from ganscope.cli.progress import progress_bar
-from ganscope.core.errors import ParameterError, StoreError
+from ganscope.core.errors import NotApplicable, ParameterError, StoreError
+from ganscope.core.game import Game
 from ganscope.core.outcome import Outcome, Prediction, Verdict
 from ganscope.core.plain import to_json_text
 from ganscope.core.results import compare
@@ -31,9 +32,30 @@ from ganscope.core.simulate import classify, level_schedule, predict, simulate
 from ganscope.core.store import save, write_text
 from ganscope.core.version import package_version
 from ganscope.figures.plot import plot
+from ganscope.games.dualflow.failures import (
+    CouplingNotOptimal,
+    DegenerateQuantiles,
+    DomainTooSmall,
+    NashNotConverged,
+    ProxNotConverged,
+    StepTooLarge,
+)
 
+# A level whose steps have no solution: foreseeable, and nothing is wrong with the program.
+FAILURES = (
+    CouplingNotOptimal,
+    DegenerateQuantiles,
+    DomainTooSmall,
+    NashNotConverged,
+    ProxNotConverged,
+    StepTooLarge,
+)
 # Final values of larger variables, such as every weight, stay in the saved run.
 _LARGEST_FINAL = 1000
+
+
+class Refused(Exception):
+    """A level cannot be run with these settings."""
 
 
 def run_file(path: Path, out: Path | None, as_json: bool, force: bool) -> int:
@@ -51,7 +73,7 @@ def run_file(path: Path, out: Path | None, as_json: bool, force: bool) -> int:
         for experiment in experiments:
             try:
                 _check(experiment, folders[experiment.name], force)
-            except ParameterError as error:
+            except Refused as error:
                 variant = f"variant {experiment.name!r}: " if experiment.name else ""
                 raise ExperimentError(path, f"{variant}{error}") from None
         for place in folders.values():
@@ -82,16 +104,24 @@ def _check(experiment: Experiment, folder: Path, force: bool) -> None:
     for level, settings in experiment.levels.items():
         if not force and stored_run(folder, experiment.game, level, settings) is not None:
             continue
-        start = simulate(experiment.game, level, **{**settings, "save_at": [0.0]})
-        spec = experiment.game.levels[level]
-        length = (settings.get(name) for name in ("horizon", "iterations", "save_at"))
-        rule = start.attrs.get("rule")
-        level_schedule(experiment.game, spec, rule, start.attrs.get("dimension"), settings.get("step_size"), *length)
+        try:
+            _check_level(experiment.game, level, settings)
+        except (ParameterError, NotApplicable, *FAILURES) as error:
+            name = f"level {level}: " if len(experiment.levels) > 1 else ""
+            raise Refused(f"{name}{error}") from None
+
+
+def _check_level(game: Game, level: str, settings: Mapping[str, Any]) -> None:
+    start = simulate(game, level, **{**settings, "save_at": [0.0]})
+    length = (settings.get(name) for name in ("horizon", "iterations", "save_at"))
+    rule, dimension = start.attrs.get("rule"), start.attrs.get("dimension")
+    level_schedule(game, game.levels[level], rule, dimension, settings.get("step_size"), *length)
 
 
 def _run(experiment: Experiment, folder: Path, quiet: bool, force: bool) -> dict[str, Any]:
     """Predict, simulate, compare, classify, save, draw and report one experiment."""
     prediction = predict(experiment.game, **experiment.about)
+    theories = {level: predict(experiment.game, **experiment.about_level(level)) for level in experiment.apart}
     runs, reused = {}, []
     for level, settings in experiment.levels.items():
         run = None if force else stored_run(folder, experiment.game, level, settings)
@@ -100,7 +130,7 @@ def _run(experiment: Experiment, folder: Path, quiet: bool, force: bool) -> dict
         runs[level] = _simulate(experiment, level, settings, folder) if run is None else run
     verdicts = {level: classify(run) for level, run in runs.items()}
     comparison = _comparison(experiment, runs)
-    agreed = agree(prediction, *verdicts.values())
+    agreed = as_predicted(prediction, theories, verdicts)
     title = f"{experiment.name}: " if experiment.name else ""
     plot(list(runs.values()), folder / PICTURE, title=f"{title}predicted {outcome_line(prediction)}")
     report = {
@@ -114,6 +144,7 @@ def _run(experiment: Experiment, folder: Path, quiet: bool, force: bool) -> dict
                 "path": str(level_path(folder, level)),
                 "reused": level in reused,
             }
+            | ({"prediction": theories[level].to_dict()} if level in theories else {})
             for level, run in runs.items()
         },
         "comparison": comparison,
@@ -121,7 +152,7 @@ def _run(experiment: Experiment, folder: Path, quiet: bool, force: bool) -> dict
     }
     write_text(folder / REPORT, to_json_text(report | {"version": package_version()}) + "\n")
     if not quiet:
-        _tell(experiment, prediction, runs, verdicts, reused)
+        _tell(experiment, prediction, theories, runs, verdicts, reused)
         _tell_comparison(comparison, agreed)
         files = [level_path(folder, level).name for level in runs]
         say(wrapped(f"saved in {folder}: {', '.join([*files, REPORT, PICTURE])}", "  "))
@@ -133,7 +164,11 @@ def _simulate(experiment: Experiment, level: str, settings: Mapping[str, Any], f
     """One level, saved."""
     with progress_bar(experiment.name):
         began = time.perf_counter()
-        run = simulate(experiment.game, level, **settings)
+        try:
+            run = simulate(experiment.game, level, **settings)
+        except FAILURES as error:
+            variant = f"variant {experiment.name!r}, " if experiment.name else ""
+            raise NotApplicable(f"{variant}level {level}: {error}") from error
         run.attrs["seconds"] = round(time.perf_counter() - began, 4)
     run.attrs["settings"] = settings_text(settings)
     save(run, level_path(folder, level), overwrite=True)
@@ -168,6 +203,12 @@ def agree(*statements: Prediction | Verdict) -> bool:
     return len(firm) <= 1
 
 
+def as_predicted(prediction: Prediction, theories: Mapping[str, Prediction], verdicts: Mapping[str, Verdict]) -> bool:
+    """Whether every run ends as theory says: by its own prediction, or by that of the first level."""
+    others = [verdict for level, verdict in verdicts.items() if level not in theories]
+    return agree(prediction, *others) and all(agree(theory, verdicts[level]) for level, theory in theories.items())
+
+
 def verdict_rows(runs: Mapping[str, xr.Dataset], verdicts: Mapping[str, Verdict], reused: list[str]) -> list[list[str]]:
     """A line per level: outcome, detail, margin, time taken, and what the observables say at the end."""
     rows = []
@@ -195,12 +236,21 @@ def _end(run: xr.Dataset) -> tuple[str, str]:
         mmd2 = float(end.mmd2)
         rounded = 0.0 if mmd2 < 0 else mmd2  # a square, but for rounding
         return "mmd2, covered", f"{shown(rounded, 2)}, {shown(float(end.covered))}/{run.sizes['real_point']}"
+    if "mass_coverage" in run:
+        return "w2, coverage", f"{shown(float(end.w2), 3)}, {shown(float(end.mass_coverage), 3)}"
+    for name in ("w2", "distance", "radius", "amplitude"):
+        if name in run:
+            return name, shown(float(end[name]))
     return "", ""
 
 
 def remarks(statements: Mapping[str, Prediction | Verdict]) -> list[str]:
     """Why something is undecided, and what is near critical."""
-    lines = [f"{name}: {'; '.join(s.reasons)}" for name, s in statements.items() if s.outcome == Outcome.UNDECIDED]
+    why: dict[str, list[str]] = {}
+    for name, statement in statements.items():
+        if statement.outcome == Outcome.UNDECIDED:
+            why.setdefault("; ".join(statement.reasons), []).append(name)
+    lines = [f"{', '.join(names)}: {reasons}" for reasons, names in why.items()]
     near = [name for name, s in statements.items() if s.near_critical]
     return lines + ([f"near critical: {', '.join(near)}"] if near else [])
 
@@ -208,6 +258,7 @@ def remarks(statements: Mapping[str, Prediction | Verdict]) -> list[str]:
 def _tell(
     experiment: Experiment,
     prediction: Prediction,
+    theories: Mapping[str, Prediction],
     runs: Mapping[str, xr.Dataset],
     verdicts: Mapping[str, Verdict],
     reused: list[str],
@@ -216,9 +267,18 @@ def _tell(
     say()
     say(thresholds_table(experiment.game, prediction))
     say()
-    first = ["prediction", prediction.outcome, prediction.detail, shown(prediction.margin, 3), "", ""]
-    say(table(header(next(iter(runs.values()))), [first, *verdict_rows(runs, verdicts, reused)], left=3))
-    for line in remarks({"prediction": prediction, **verdicts}):
+    rows = verdict_rows(runs, verdicts, reused)
+    titles = header(next(iter(runs.values())))
+    if has_schemes(experiment.game):  # a column for theory, and none for the margin
+        say(wrapped(f"prediction: {outcome_line(prediction)}", "  "))
+        say()
+        titles = [titles[0], "predicted", *titles[1:3], *titles[4:]]
+        rows = [[row[0], theories.get(row[0], prediction).outcome, *row[1:3], *row[4:]] for row in rows]
+    else:
+        rows.insert(0, ["prediction", prediction.outcome, prediction.detail, shown(prediction.margin, 3), "", ""])
+    say(table(titles, rows, left=4 if "predicted" in titles else 3))
+    own = {f"theory of {level}": theory for level, theory in theories.items()}
+    for line in remarks({"prediction": prediction, **own, **verdicts}):
         say(wrapped(line, "  "))
     say()
 

@@ -40,7 +40,7 @@ def _show(name: str, paths: list[Path], picture: Path) -> None:
     for level, other in games.items():
         if other != game:
             raise StoreError(f"{paths[0].parent} holds runs of different games: {first} and {level}; show one of them")
-    prediction = predict(game, first, runs[first].attrs.get("rule"))
+    prediction = predict(game, first, runs[first].attrs.get("rule"), runs[first].attrs.get("step_size"))
     verdicts = {level: classify(run) for level, run in runs.items()}
     title = f"{name}: " if name else ""
     plot(list(runs.values()), picture, title=f"{title}predicted {outcome_line(prediction)}")
@@ -60,5 +60,7 @@ def _sizes(run: xr.Dataset) -> str:
     """How long, how large, how often, and from which seed."""
     times = run.time.values
     parts = [f"{len(times)} records up to time {times[-1]:g}"]
-    parts += [f"{name} {run.attrs[name]}" for name in ("dimension", "rule", "replicas") if name in run.attrs]
+    parts += [
+        f"{name} {run.attrs[name]}" for name in ("dimension", "rule", "step_size", "replicas") if name in run.attrs
+    ]
     return ", ".join([*parts, f"seed {run.attrs['seed']}", f"version {run.attrs['version']}"])

@@ -152,7 +152,8 @@ def positive_axis(axes: Axes, values: Sequence[Array], decades: float = 1.5) -> 
     high = float(finite.max())
     low = max(float(finite.min()), 1e-16 * high, 1e-17)
     if high > low * 10**decades:
+        axes.set_autoscaley_on(False)  # it would round values near the smallest number to 0
+        axes.set_ylim(low / 2, min(2 * high, 1e308))
         axes.set_yscale("log")
-        axes.set_ylim(low / 2, 2 * high)
     else:
         axes.set_ylim(0.0, 1.08 * high)
