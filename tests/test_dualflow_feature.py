@@ -296,7 +296,10 @@ def test_cells_equal_runs_of_their_own_games():
 @pytest.mark.parametrize("half_period", [None, 12.0])
 def test_cells_with_starts_of_their_own_equal_runs_of_their_games(half_period):
     game = gs.FeatureGAN(**LINE, half_period=half_period, critic_penalty=0.5)
-    over = {"generated_points": RNG.normal(size=(3, 7, 1)) * [[[1.0]], [[2.0]], [[5.0]]], "generator_lr": [1.0, 2.0, 0.5]}
+    over = {
+        "generated_points": RNG.normal(size=(3, 7, 1)) * [[[1.0]], [[2.0]], [[5.0]]],
+        "generator_lr": [1.0, 2.0, 0.5],
+    }
     for level in ("jko_sequential", "flow"):
         many = gs.simulate_many(game, over, level, horizon=1)
         for cell in range(3):
@@ -318,7 +321,10 @@ def test_steps_that_have_no_solution_say_so():
     assert "cell 0" in many.attrs["failures"][0]
     with pytest.raises(gs.ProxNotConverged, match="after 1 iterations"):
         gs.simulate(gs.FeatureGAN(**LINE, half_period=9.0), "jko", step_size=0.1, iterations=20, prox_iterations=1)
-    with pytest.warns(NashWarning, match="contraction factor 37"), pytest.raises(gs.NashNotConverged, match="contraction factor"):
+    with (
+        pytest.warns(NashWarning, match="contraction factor 37"),
+        pytest.raises(gs.NashNotConverged, match="contraction factor"),
+    ):
         gs.simulate(game.replace(features="linear", generator_lr=3.0), "nash", step_size=0.9, iterations=5)
     with pytest.raises(gs.DegenerateQuantiles, match="coincide"):
         gs.simulate(game.replace(generated_points=[0.1, 0.1], entropy=0.1), "jko", iterations=5)
@@ -328,7 +334,9 @@ def test_leaving_the_domain_is_an_error_and_nearing_it_a_warning():
     with pytest.warns(DomainWarning, match="half_period = 3 is too small"):
         gs.FeatureGAN([0.0], [1.0], half_period=3.0)
     with pytest.warns(DomainWarning):
-        gs.FeatureGAN([0.0], [4.0], features="sobolev1d", half_period=3.0)
+        outside = gs.FeatureGAN([0.0], [4.0], features="sobolev1d", half_period=3.0)
+    with pytest.raises(gs.DomainTooSmall):
+        gs.simulate(outside, "explicit", iterations=3)
     game = gs.FeatureGAN(
         [0.0], [2.5], features="sobolev1d", half_period=3.0, initial_discriminator=np.linspace(0, 9, 641)
     )

@@ -318,8 +318,7 @@ def advance(
         bandwidths, paces: Bandwidth of every step and the factor of the generator's speed that goes with it; empty
             without a schedule.
         target, real: Mean features of the real points, and these points.
-        centre: Of the ridge.
-        limits: Domain of every lane, shape `[lanes, 2]`.
+        centre, limits: Of the ridge; of the domain.
         status, info: What became of each lane; iterations and residual of its last solution.
     """
     count, axes, size = x.shape[1], x.shape[2], a.shape[1]
@@ -377,7 +376,7 @@ def advance(
             if entropy > 0.0 and not implicit:
                 _add_noise(new, math.sqrt(2.0 * pace * entropy), n, k0, k1)
             if result == FINE:
-                result = where(new, limits[lane])
+                result = where(new, limits)
             status[lane] = result
             if result == FINE:
                 _copy(new, points)

@@ -225,13 +225,6 @@ def _first_coefficients(game: "FeatureGAN", starts: Array, rates: Array, target:
     return np.asarray(gaps / rates[:, engine.PENALTY, None])
 
 
-def _domain(game: "FeatureGAN", starts: Array) -> Array:
-    """Coordinates at which each run ends; none for points that start outside, which have been warned about."""
-    low, high = game.domain
-    inside = (starts.min(axis=(1, 2)) >= low) & (starts.max(axis=(1, 2)) <= high)
-    return np.where(inside[:, None], [low, high], [-np.inf, np.inf])
-
-
 def _failure(code: int, info: Array, game: "FeatureGAN", contraction: float) -> Exception | None:
     """The error for what became of a lane; None if that is no error."""
     if code == engine.TOO_LARGE:
@@ -266,7 +259,7 @@ def _schemes(
         np.full((count, len(records), *x.shape[1:]), np.nan), np.full((count, len(records), m.size), np.nan)
     )
     centre = np.broadcast_to(np.asarray(game.center, np.float64), (game.axes,)).copy()
-    domain, real = _domain(game, starts), np.array(game.real)
+    domain, real = np.array(game.domain), np.array(game.real)
     code, batch = CODES[request.level], options.get("batch") or 0
     work = x[0].size * max(1, m.size) * (20 if request.level in _IMPLICIT else 2)
 
@@ -336,7 +329,7 @@ def _flow(
     )
     schedule = np.array([*game.bandwidth_schedule, times[-1]]) if game.bandwidth_schedule else np.empty(0)
     centre = np.broadcast_to(np.asarray(game.center, np.float64), (game.axes,)).copy()
-    domain, status = _domain(game, starts), np.zeros(count, np.int64)
+    domain, status = np.array(game.domain), np.zeros(count, np.int64)
 
     def task(first: int, last: int) -> Callable[[Callable[[float], None]], None]:
         context = (
@@ -358,7 +351,7 @@ def _flow(
                         tick(now - begun)
                         begun = now
                     points = y[:size].reshape(starts.shape[1:])
-                    status[lane] = engine.where(points, domain[lane]) if code == 0 else engine.NONFINITE
+                    status[lane] = engine.where(points, domain) if code == 0 else engine.NONFINITE
                     if status[lane] != engine.FINE:
                         break
                     record.points[lane, n] = points
