@@ -1,5 +1,5 @@
-"""The demo behind `make demo`: three regimes of GAN training, the same question asked of handwritten digits, and both
-again for a discriminator with a kernel.
+"""The demo behind `make demo`: three regimes of GAN training, the same question asked of handwritten digits, both again
+for a discriminator with a kernel, and what seven ways of stepping make of one game.
 
 Every step is a command that you can type yourself; this script types them in order and says where the pictures are.
 """
@@ -45,6 +45,10 @@ STEPS = [
     (
         "Simulate them, and compare with the exact linear theory.",
         ["run", str(OUTPUT / "kernel_digits.toml"), "--out", str(OUTPUT / "kernel_digits"), "--force"],
+    ),
+    (
+        "The Dirac-GAN as a dual flow: some schemes spiral outwards, some close the orbit, one spirals inwards.",
+        ["run", str(EXAMPLES / "dirac_orbits.toml"), "--out", str(OUTPUT / "dirac"), "--force"],
     ),
 ]
 

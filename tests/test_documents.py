@@ -6,19 +6,35 @@ from pathlib import Path
 
 import pytest
 
+from ganscope.figures import catalogue
+
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+# A snippet, and what it prints where the page shows that in an indented block right after it.
+SNIPPET = re.compile(r"```python\n(.*?)```\n(?:\n((?: {4}[^\n]*\n)+))?", re.S)
 SNIPPETS = [
-    pytest.param(block, id=f"{page.name}-{i}")
+    pytest.param(match[1], match[2], id=f"{page.name}-{i}")
     for page in PAGES
-    for i, block in enumerate(re.findall(r"```python\n(.*?)```", page.read_text(), re.S))
+    for i, match in enumerate(SNIPPET.finditer(page.read_text()))
 ]
 
 
-@pytest.mark.parametrize("snippet", SNIPPETS)
-def test_a_snippet_runs(snippet, tmp_path, monkeypatch):
+@pytest.mark.parametrize("snippet, printed", SNIPPETS)
+def test_a_snippet_runs_and_prints_what_is_shown(snippet, printed, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     exec(compile(snippet, "snippet", "exec"), {})
+    if printed:
+        assert capsys.readouterr().out.split() == printed.split()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_shown_commands_name_what_exists(page):
+    commands = re.findall(r"^(?: {4})?(?:ganscope|python) .*$", page.read_text(), re.M)
+    for command in (line.split("#")[0].split() for line in commands):
+        for word in command:
+            assert not word.startswith("examples/") or (ROOT / word).exists(), f"{page.name}: {' '.join(command)}"
+        if command[1] == "figure":
+            assert {w for w in command[2:] if ":" in w} <= set(catalogue()), f"{page.name}: {' '.join(command)}"
 
 
 @pytest.mark.parametrize("script", sorted((ROOT / "examples").glob("0*.py")), ids=lambda p: p.name)
