@@ -13,16 +13,14 @@ import numpy as np
 from scipy.stats import norm
 
 import ganscope as gs
-from ganscope.games.dualflow.collapse import dirac_fate, mode_mean_switch
-from ganscope.games.dualflow.laws import Mixture
 
-data = Mixture((norm(-2, 0.25), norm(2, 0.25)))
+data = gs.Mixture((norm(-2, 0.25), norm(2, 0.25)))
 levels = (np.arange(64) + 0.5) / 64
 points = data.ppf(levels)
 
 # Where does a point go, and does it rest?
-print(f"up to bandwidth {mode_mean_switch(2, 0.25):.3f} a point climbs to a mode, beyond to the middle between them")
-fate = dirac_fate(points, 0.5, critic_penalty=1, start=0.5)
+print(f"up to bandwidth {gs.mode_mean_switch(2, 0.25):.3f} a point climbs to a mode, beyond to the middle between them")
+fate = gs.dirac_fate(points, 0.5, critic_penalty=1, start=0.5)
 print(f"from 0.5 it goes to {fate.mode[0]:.3f}, and rests for speed ratios above {fate.critical_speed_ratio:.3f}")
 for share in (0.8, 1.2):
     game = gs.FeatureGAN(points, fate.mode + 0.01, bandwidth=0.5, discriminator_lr=share * fate.critical_speed_ratio)
