@@ -46,6 +46,8 @@ STARTS = ("zero", "equilibrium")
 _ON_A_LINE = ("fourier", "sobolev1d")
 _WITH_BANDWIDTH = ("fourier", "random", "history")
 _HALF_PERIOD, _NODES, _RANDOM_FEATURES = 8.0, 641, 512
+# Domain of hat functions, relative to the farthest point, where the usual one is too small.
+_ROOM = 1.5
 # Bandwidths between points and their images on the circle that keep the kernel what it is.
 _PADDING = 6.0
 _MOST_FEATURES = 10**7
@@ -68,8 +70,8 @@ class FeatureGAN(DualGame):
             separate), or an array of angular frequencies, shape `[J, d]`.
         feature_count: Harmonics of `fourier` (None: as many as the bandwidth needs), frequencies of `random` (512).
         bandwidth: Of the Gaussian kernel, > 0; a list is the sum of several kernels.
-        half_period: Half the circumference of the circle of `fourier`, or end of the domain of `sobolev1d`; None is 8
-            or what the points need.
+        half_period: Half the circumference of the circle of `fourier`, or end of the domain of `sobolev1d`; None is 8,
+            or more if the points need more.
         nodes: Of `sobolev1d`, at least 3; None is 641.
         kernel: Of `history`, such as `Matern32(1.0)`; None is the Gaussian of `bandwidth`.
         keep_tolerance: Weights of the history below this are dropped.
@@ -290,9 +292,10 @@ class FeatureGAN(DualGame):
             return self.half_period
         if self.name == "sobolev1d":
             largest = max(float(np.abs(self.real).max()), float(np.abs(self.generated_points).max()))
-            return max(_HALF_PERIOD, 1.5 * largest)
-        widest = max(self.bandwidth_schedule or self.bandwidths)
-        return max(_HALF_PERIOD, self._spread + 4.0 * float(widest))
+            return _HALF_PERIOD if largest < _HALF_PERIOD else _ROOM * largest
+        widest = float(max(self.bandwidth_schedule or self.bandwidths))
+        fits = self._spread + _PADDING * widest < 2 * _HALF_PERIOD
+        return _HALF_PERIOD if fits else self._spread + _PADDING * widest
 
     @cached_property
     def map(self) -> FeatureMap | None:
