@@ -1,7 +1,7 @@
 """When a run is recorded: times, and the iterations they stand for."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,11 +23,13 @@ class Schedule:
         times: Shape `[records]`, in the game's time.
         iterations: Shape `[records]`, or None where there are no iterations.
         last_share: How much of a whole iteration the last one is.
+        end: Length of the run in time, which may lie beyond the last record.
     """
 
     times: npt.NDArray[np.float64]
     iterations: npt.NDArray[np.int64] | None
     last_share: float = 1.0
+    end: float = math.nan
 
 
 def make_schedule(
@@ -71,8 +73,11 @@ def make_schedule(
         end = horizon or default_horizon
         schedule = _by_default(end, iterations, per_unit)
     if shortens and per_unit is not None and iterations is None and end is not None:
-        return _reaching(schedule, end, per_unit)
-    return schedule
+        schedule = _reaching(schedule, end, per_unit)
+    if iterations is not None:
+        assert per_unit is not None
+        end = iterations / per_unit
+    return replace(schedule, end=float(schedule.times[-1]) if end is None else end)
 
 
 def _by_default(horizon: float, iterations: int | None, per_unit: float | None) -> Schedule:

@@ -236,7 +236,7 @@ class FeatureGAN(DualGame):
 
     def _check_domain(self) -> None:
         low, high = self.limits
-        points = self.generated_points
+        points = self.generated_points if self.name == "fourier" else np.concatenate([self.real, self.generated_points])
         if np.min(points) < low or np.max(points) > high or (self.name == "fourier" and self._spread > high - low):
             wanted = "2 half_period > spread of all points + 6 bandwidths"
             what = f"{wanted} expected" if self.name == "fourier" else "points lie beyond it"

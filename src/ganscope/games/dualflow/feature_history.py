@@ -35,7 +35,8 @@ class History:
 
     def scaled(self, factor: float, weight: float, cloud: Array, keep: float) -> "History":
         """All weights times a factor, the small ones dropped, and a new cloud appended."""
-        weights = self.weights * factor
+        with np.errstate(over="ignore", invalid="ignore"):  # of runs that blow up
+            weights = self.weights * factor
         kept = np.abs(weights) >= keep
         return History(np.concatenate([self.clouds[kept], cloud[None]]), np.append(weights[kept], weight))
 

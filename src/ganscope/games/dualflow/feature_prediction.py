@@ -9,15 +9,16 @@ import numpy.typing as npt
 
 from ganscope.analysis.spectrum import spectrum_of, stability_of
 from ganscope.core.checks import number
-from ganscope.core.errors import NotApplicable
+from ganscope.core.errors import NotApplicable, unknown_name
 from ganscope.core.outcome import Equilibrium, Outcome, Prediction, Spectrum
 from ganscope.games.dualflow import feature_linearisation as local
 from ganscope.games.dualflow import observables
 from ganscope.games.dualflow.affine import Linear
 from ganscope.games.dualflow.collapse import DiracFate, dirac_fate, smoothed_modes
-from ganscope.games.dualflow.levels import EXPLICIT_SEQUENTIAL, FLOW, JKO_SEQUENTIAL, NASH, SCHEMES
+from ganscope.games.dualflow.failures import StepTooLarge
+from ganscope.games.dualflow.levels import EXPLICIT_SEQUENTIAL, FLOW, JKO_SEQUENTIAL, NASH, SCHEMES, check_options
 from ganscope.games.dualflow.local_modes import local_modes
-from ganscope.games.dualflow.questions import Answer, asked, scheme_spectrum
+from ganscope.games.dualflow.questions import SPECTRUM_OPTIONS, Answer, asked, scheme_spectrum
 from ganscope.games.dualflow.rates import comparison_rate, zero_sum_rate
 from ganscope.games.dualflow.steps import largest_stable_step
 
@@ -32,6 +33,8 @@ _SCHEMES = SCHEMES[:-1]
 _TURNING = (EXPLICIT_SEQUENTIAL, JKO_SEQUENTIAL)
 # Relative distance from a critical speed ratio, or a largest step, that is close to critical.
 _CLOSE = 0.05
+# Share of the target's standard deviation that counts as no distance, as in the verdict.
+_SETTLED = 0.01
 # W2, in standard deviations of the target, below which a start counts as matched.
 _MATCHED = 1e-6
 # Speed of a discriminator, relative to the generator's, that counts as infinite.
@@ -53,7 +56,7 @@ def predict(
     name, step = asked(game, level, rule, step_size)
     thresholds, rates, best, reasons = _facts(game)
     fate = _fate(game)
-    answer, near = _answer(game, fate, name)
+    answer, near = _answer(game, fate, name, step)
     if fate is not None:
         thresholds |= _of_fate(fate, game)
         rates["width_growth"] = fate.width_growth_rate
@@ -158,41 +161,19 @@ def _of_fate(fate: DiracFate, game: "FeatureGAN") -> dict[str, Any]:
     }
 
 
-def _answer(game: "FeatureGAN", fate: DiracFate | None, level: str) -> tuple[Answer, bool]:
+def _answer(game: "FeatureGAN", fate: DiracFate | None, level: str, step: float) -> tuple[Answer, bool]:
     """Outcome with its reasons, and whether it is close to another one."""
     real, start = np.asarray(game.real), np.asarray(game.generated_points)
     deviation = math.sqrt(float(observables.total_variance(real)))
     places, modes = int(observables.atoms(start)), len(game.target_modes.weights)
-    ratio = game.discriminator_lr / game.generator_lr
     if fate is not None and deviation > 0:
-        where = ", ".join(f"{v:.5g}" for v in fate.mode)
-        grows = f"a cloud around it would widen at rate {fate.width_growth_rate:.3g}"
-        if game.fast:
-            reason = (
-                f"all points coincide and stay together: they settle at the mode {where} of the smoothed data; {grows}"
-            )
-            return Answer(Outcome.COLLAPSED, "settled", math.inf, (reason,)), False
-        critical = fate.critical_speed_ratio / game.height
-        margin = ratio / critical - 1 if critical > 0 else math.inf
-        near = abs(margin) < _CLOSE
-        if fate.settles:
-            reason = (
-                f"all points coincide and stay together: they settle at the mode {where} of the smoothed data, since "
-                f"discriminator_lr / generator_lr = {ratio:.4g} exceeds {critical:.4g}; {grows}"
-            )
-            return Answer(Outcome.COLLAPSED, "settled", margin, (reason,)), near
-        reason = (
-            f"all points coincide and stay together: they do not settle at the mode {where} of the smoothed data, "
-            f"since discriminator_lr / generator_lr = {ratio:.4g} is below {critical:.4g}; they cycle, hop or escape"
-        )
-        return Answer(Outcome.COLLAPSED, "cycling", -margin, (reason,)), near
+        return _of_point(game, fate, level, step)
     splits = game.entropy > 0 or (game.name == "energy" and game.fast and game.axes == 1)
     if not splits and (places < modes or (places == 1 and deviation > 0)):
         reason = f"{len(start)} points share {places} places and can never be more, fewer than the target needs"
         return Answer(Outcome.COLLAPSED, "unknown", math.nan, (reason,)), False
     if game.name == "energy" and game.fast and game.axes == 1 and game.ridge == 0:
-        reason = "every quantile moves towards its own quantile of the target, on its own"
-        return Answer(Outcome.CONVERGED, "converging", math.nan, (reason,)), False
+        return _quantiles(game, deviation, level, step), False
     if game.name in ("linear", "quadratic"):
         return _moments(game, deviation, level), False
     at_rest = not isinstance(game.initial_discriminator, np.ndarray) or not np.any(game.initial_discriminator)
@@ -205,6 +186,68 @@ def _answer(game: "FeatureGAN", fate: DiracFate | None, level: str) -> tuple[Ans
         "far from them a kernel's force fades with the distance"
     )
     return Answer(Outcome.UNDECIDED, "unknown", math.nan, (reason,)), False
+
+
+def _of_point(game: "FeatureGAN", fate: DiracFate, level: str, step: float) -> tuple[Answer, bool]:
+    """A generator whose points all coincide: it rests at a mode of the smoothed data, or moves on for ever."""
+    where = ", ".join(f"{v:.5g}" for v in fate.mode)
+    together = "all points coincide and stay together"
+    grows = f"a cloud around it would widen at rate {fate.width_growth_rate:.3g}"
+    ratio, critical = game.discriminator_lr / game.generator_lr, fate.critical_speed_ratio / game.height
+    margin = math.inf if game.fast or critical == 0 else ratio / critical - 1
+    near = abs(margin) < _CLOSE
+    speeds = "the discriminator is fast" if game.fast else f"discriminator_lr / generator_lr = {ratio:.4g}"
+    if not game.fast:
+        speeds += f" {'exceeds' if fate.settles else 'is below'} {critical:.4g}"
+    if not fate.settles:
+        reason = (
+            f"{together}: they do not settle at the mode {where} of the smoothed data, since {speeds}; "
+            "they cycle, hop or escape"
+        )
+        return Answer(Outcome.COLLAPSED, "cycling", -margin, (reason,)), near
+    if level != FLOW:
+        radius = _radius_of_point(game, fate, level, step)
+        if not radius < 1:
+            reason = (
+                f"{together}; the flow settles at the mode {where} of the smoothed data, but steps of {level} with "
+                f"step_size = {step:g} do not: they cycle, hop or escape"
+            )
+            return Answer(Outcome.UNDECIDED, "unknown", math.nan, (reason,)), near
+    reason = f"{together}: they settle at the mode {where} of the smoothed data, since {speeds}; {grows}"
+    return Answer(Outcome.COLLAPSED, "settled", margin, (reason,)), near
+
+
+def _radius_of_point(game: "FeatureGAN", fate: DiracFate, level: str, step: float) -> float:
+    """Spectral radius of a step of a scheme for the place of a point at its mode; infinite if it has no solution."""
+    if game.map is None:
+        return math.nan if step * game.generator_lr * fate.sigma >= 1 else 0.0
+    place = fate.mode[None]
+    linear = local.linearised(game, place, local.best_coefficients(game, place))
+    try:
+        values = (
+            _fast_spectrum(linear, level, step) if game.fast else scheme_spectrum(linear, level, {"step_size": step})
+        )
+    except StepTooLarge:
+        return math.inf
+    return float(np.max(np.abs(values.multipliers)))
+
+
+def _quantiles(game: "FeatureGAN", deviation: float, level: str, step: float) -> Answer:
+    """The energy distance's flow on a line: every quantile goes to its own quantile of the target."""
+    count, real = len(game.generated_points), np.sort(np.asarray(game.real)[:, 0])
+    reason = "every quantile moves towards its own quantile of the target, on its own"
+    if isinstance(game.real_points, np.ndarray):
+        ranks = (np.arange(count) + 0.5) / count
+        ends = real[np.minimum((ranks * len(real)).astype(int), len(real) - 1)]
+        floor = float(observables.w2_over_time(ends[None, :, None], real[:, None])[0])
+        if floor > _SETTLED * deviation:
+            reason += f"; {count} points cannot come closer to {len(real)} than W2 = {floor:.4g}"
+            return Answer(Outcome.UNDECIDED, "unknown", math.nan, (reason,))
+        jump = step * game.generator_lr / game.critic_penalty / len(real)
+        if level.startswith("explicit") and jump > _SETTLED * deviation:
+            reason += f"; explicit steps jump to and fro around real points by up to {jump:.3g}"
+            return Answer(Outcome.UNDECIDED, "unknown", math.nan, (reason,))
+    return Answer(Outcome.CONVERGED, "converging", math.nan, (reason,))
 
 
 def _moments(game: "FeatureGAN", deviation: float, level: str) -> Answer:
@@ -243,7 +286,7 @@ def _equilibria(game: "FeatureGAN", fate: DiracFate | None, level: str, step: fl
     rule, options = (None, {}) if level == FLOW else (level, {"step_size": step})
     try:
         values = spectrum(game, None, rule, **options)
-    except NotApplicable:
+    except (NotApplicable, StepTooLarge):
         return []
     if fate is not None and game.map is not None:
         state: dict[str, Any] = {"generated_points": [fate.mode.tolist()]}
@@ -289,6 +332,10 @@ def spectrum(game: "FeatureGAN", at: Any = None, rule: str | None = None, **opti
     else:
         linear = local.linearised(game, *local.state_of(game, at))
     if game.fast and rule not in (None, FLOW):
+        for name in options:
+            if name not in SPECTRUM_OPTIONS:
+                raise unknown_name("option", name, SPECTRUM_OPTIONS)
+        check_options({k: v for k, v in options.items() if k != "step_size"})
         step = number("step_size", options.get("step_size", asked(game, rule, None, None)[1]), above=0)
         return _fast_spectrum(linear, rule, step)
     return scheme_spectrum(linear, rule, options)

@@ -44,7 +44,7 @@ from ganscope.games.dualflow.levels import (
     strides,
 )
 from ganscope.games.dualflow.quantile_flow import QuantilePair
-from ganscope.games.kernel.kernels import with_bandwidth
+from ganscope.games.kernel import fourier_grid
 from ganscope.games.kernel.model import KernelGAN
 from ganscope.games.kernel.sums import mmd_squared
 
@@ -113,7 +113,7 @@ def _warn(game: "FeatureGAN", request: Request) -> None:
     factor = _contraction(game, np.array(game.generated_points), start, request.step_size)
     if 1 <= factor < math.inf:
         text = f"contraction factor {factor:.3g} >= 1: the rounds of a nash step may not converge; reduce step_size"
-        warnings.warn(text, NashWarning, stacklevel=6)
+        warnings.warn(text, NashWarning, stacklevel=5)
 
 
 def _check(game: "FeatureGAN", request: Request, options: dict[str, Any]) -> None:
@@ -131,7 +131,10 @@ def _check(game: "FeatureGAN", request: Request, options: dict[str, Any]) -> Non
     if batch is not None and (game.map is None or level == NASH):
         raise NotApplicable(f"batch is for schemes other than nash and features other than {game.name!r}")
     if entropy and game.axes > 1 and (level == FLOW or level in _IMPLICIT):
-        raise NotApplicable(f"entropy needs points on a line at level {level!r}; explicit levels add noise instead")
+        expected = (
+            f"0 in {game.axes} dimensions at level {level!r}: only points on a line have entropy; explicit adds noise"
+        )
+        raise ParameterError("entropy", game.entropy, expected)
     if entropy and (level == FLOW or level in _IMPLICIT):
         if game.fast and level in _IMPLICIT:
             raise NotApplicable("entropy with fast = True has no proximal steps; use level flow or explicit")
@@ -290,7 +293,10 @@ def _schemes(
 
     _share(task, count, request.level, float(count * max(1, int(request.schedule.iterations[-1]))))  # type: ignore[index]
     for lane in np.flatnonzero(status):
-        error = _failure(int(status[lane]), info[lane], game, _contraction(game, x[lane], a[lane], request.step_size))
+        factor = math.inf
+        if status[lane] == engine.NO_NASH:
+            factor = _contraction(game, x[lane], a[lane], request.step_size)
+        error = _failure(int(status[lane]), info[lane], game, factor)
         if error is not None:
             fail(request, int(lanes[lane]) // request.replicas, error)
     return record
@@ -309,9 +315,8 @@ def _schedule(game: "FeatureGAN", request: Request) -> tuple[Array, Array]:
     """Bandwidth of every step and the factor of the generator's speed; empty without a schedule."""
     if game.bandwidth_schedule is None:
         return np.empty(0), np.empty(0)
-    assert request.schedule.iterations is not None
     first, last = game.bandwidth_schedule
-    steps = max(2, int(request.schedule.iterations[-1]))
+    steps = max(2, math.ceil(request.schedule.end / step_of(request.step_size) - 1e-9))
     widths = first * (last / first) ** (np.arange(steps) / (steps - 1))
     return widths, np.maximum(1.0, widths) ** 2
 
@@ -327,7 +332,7 @@ def _flow(
     record = Record(
         np.full((count, len(times), *starts.shape[1:]), np.nan), np.full((count, len(times), m.size), np.nan)
     )
-    schedule = np.array([*game.bandwidth_schedule, times[-1]]) if game.bandwidth_schedule else np.empty(0)
+    schedule = np.array([*game.bandwidth_schedule, request.schedule.end]) if game.bandwidth_schedule else np.empty(0)
     centre = np.broadcast_to(np.asarray(game.center, np.float64), (game.axes,)).copy()
     domain, status = np.array(game.domain), np.zeros(count, np.int64)
 
@@ -418,17 +423,29 @@ def _slow_flow(game: "FeatureGAN", request: Request, options: dict[str, Any]) ->
 
 
 def _history_flow(game: "FeatureGAN", times: Array, tolerance: float) -> Array:
-    """The flow with the whole history, which is that of a `KernelGAN` whose points all move alike."""
-    assert game.metric is not None
-    same = KernelGAN(
-        game.real, game.generated_points, kernel=with_bandwidth(game.metric, game.metric.bandwidth),
-        regularization=game.critic_penalty, generator_lr=game.generator_lr,
-        discriminator_lr=game.discriminator_lr, weighting="unit", representation="history",
-        initial_discriminator=game.initial_discriminator,
-    )  # fmt: skip
+    """The flow of a kernel's discriminator without features of its own.
+
+    Gaussian kernels have exact features, on a line those of `fourier`; otherwise it is the flow of a `KernelGAN` whose
+    points all move alike, on a grid of waves where there is one, and with the whole history else.
+    """
     from ganscope.core.simulate import simulate
 
-    run = simulate(same, "gda", rule=FLOW, save_at=times * game.discriminator_lr, tolerance=tolerance)
+    kernel, height = game.metric, game.height
+    assert kernel is not None
+    if game.axes == 1 and game.kernel is None:
+        run = simulate(game.replace(features="fourier"), FLOW, save_at=times, tolerance=tolerance)
+        return np.asarray(run.generated_points.values)
+    waves = fourier_grid.supports(kernel, game.axes)
+    # A kernel of height h is one of height 1 with the discriminator's speed and penalty h times and 1 / h as large.
+    speed, penalty = game.discriminator_lr * height, game.critic_penalty / height
+    same = KernelGAN(
+        game.real, game.generated_points, kernel=kernel, regularization=penalty, generator_lr=game.generator_lr,
+        discriminator_lr=speed, weighting="unit", representation="fourier_grid" if waves else "history",
+        initial_discriminator=game.initial_discriminator,
+    )  # fmt: skip
+    # The whole history makes every step dear: its own tolerance, unless another one was asked for.
+    asked = tolerance if waves or tolerance != game.levels[FLOW].options["tolerance"] else None
+    run = simulate(same, "gda", rule=FLOW, save_at=times * speed, tolerance=asked)
     return np.asarray(run.generated_points.values)
 
 

@@ -265,6 +265,13 @@ class QuadraticGAN(DualGame):
         del options
         return lq_prediction.predict(self, level, rule, step_size)
 
+    def largest_step(self, level: str, **options: Any) -> float:
+        """Largest stable step of a scheme at the equilibrium closest to the target; see `gs.largest_step`."""
+        state = lq_prediction.best_equilibrium(self)
+        if state is None:
+            raise NotApplicable("with quadratic_penalty 0 a generator of lower rank than the target never rests")
+        return lq_prediction.largest_step(self, state, level, **options)
+
     def spectrum(self, at: Any = None, rule: str | None = None, **options: Any) -> Spectrum:
         """Eigenvalues of the flow, or multipliers of a scheme, at an equilibrium.
 

@@ -231,8 +231,14 @@ def _critical_ratio(case: _Case) -> float:
     return critical_ratio_at(game.field(state.factor.shape[1]), state, _centred(game))
 
 
-def largest_step(game: "QuadraticGAN", state: LqState, scheme: str) -> float:
+def largest_step(game: "QuadraticGAN", state: LqState, scheme: str, **options: Any) -> float:
     """Largest step size at which a scheme does not leave a stable equilibrium of the flow.
+
+    Args:
+        game: The game.
+        state: The equilibrium.
+        scheme: A scheme.
+        options: `order` and `discriminator_steps`.
 
     Returns:
         0 if it leaves at every step size, infinity if at none.
@@ -248,7 +254,7 @@ def largest_step(game: "QuadraticGAN", state: LqState, scheme: str) -> float:
         return math.inf
 
     def leaves(step: float) -> bool:
-        values = np.linalg.eigvals(scheme_matrix(matrix, split, scheme, step))
+        values = np.linalg.eigvals(scheme_matrix(matrix, split, scheme, step, **options))
         # a marginal pair of multipliers is only good to the root of the rounding error
         return bool(np.max(np.abs(values)) > 1 + 1e-9 + 1e-10 * step * fastest)
 

@@ -31,7 +31,7 @@ from scipy.optimize import brentq
 
 from ganscope.analysis.bisection import bisect
 from ganscope.analysis.newton import newton
-from ganscope.core.checks import number
+from ganscope.core.checks import integer, number
 from ganscope.core.errors import ParameterError
 from ganscope.games.dualflow.gaussian import as_covariance, factor_w2
 from ganscope.games.dualflow.lq_state import Field, LqState
@@ -60,9 +60,13 @@ def collapse_distance(target_covariance: Any, rank: int) -> float:
     Args:
         target_covariance: Shape `[d, d]`, or a variance.
         rank: Of the generator's covariance, >= 0.
+
+    Raises:
+        ParameterError: If the matrix is no covariance, or the rank no such number.
     """
-    values, _ = principal_components(target_covariance)
-    return float(np.sqrt(np.sum(values[rank:])))
+    size = int(np.sqrt(np.size(target_covariance)))
+    values, _ = principal_components(as_covariance("target_covariance", target_covariance, size))
+    return float(np.sqrt(np.sum(values[integer("rank", rank) :])))
 
 
 def critical_speed_ratio(target_covariance: Any, rank: int, quadratic_penalty: float) -> float:
@@ -72,18 +76,19 @@ def critical_speed_ratio(target_covariance: Any, rank: int, quadratic_penalty: f
 
     Args:
         target_covariance: Covariance of the data, shape `[d, d]`.
-        rank: Of the generator's covariance, >= 1.
+        rank: Of the generator's covariance, >= 0.
         quadratic_penalty: Of the discriminator, > 0.
 
     Returns:
         The largest missed eigenvalue over 2 quadratic_penalty^2; 0 if nothing is missed.
 
     Raises:
-        ParameterError: If the penalty is not positive.
+        ParameterError: If the matrix is no covariance, the rank no such number, or the penalty not positive.
     """
     penalty = number("quadratic_penalty", quadratic_penalty, above=0)
     size = int(np.sqrt(np.size(target_covariance)))
     values, _ = principal_components(as_covariance("target_covariance", target_covariance, size))
+    rank = integer("rank", rank)
     return float(values[rank] / (2 * penalty**2)) if rank < len(values) else 0.0
 
 

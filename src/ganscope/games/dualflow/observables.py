@@ -216,7 +216,8 @@ def w2_over_time(points: Array, real_points: Array) -> Array:
         for k in affordable(len(records), float(size) ** 3, ASSIGNMENT_BUDGET):
             if finite[k]:
                 cost = cdist(np.repeat(records[k], size // records.shape[1], axis=0), target, "sqeuclidean")
-                result[k] = np.sqrt(np.mean(cost[linear_sum_assignment(cost)]))
+                if np.all(np.isfinite(cost)):  # squares of a run that blows up overflow
+                    result[k] = np.sqrt(np.mean(cost[linear_sum_assignment(cost)]))
     return result.reshape(points.shape[:-2])
 
 

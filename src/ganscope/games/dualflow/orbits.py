@@ -21,6 +21,13 @@ import math
 from scipy.optimize import brentq
 from scipy.special import i0, ive
 
+from ganscope.core.checks import number
+from ganscope.core.errors import ParameterError
+
+
+def _speeds(generator_lr: float, discriminator_lr: float) -> tuple[float, float]:
+    return number("generator_lr", generator_lr, above=0), number("discriminator_lr", discriminator_lr, above=0)
+
 
 def turning(generator_lr: float, discriminator_lr: float) -> float:
     """W = sqrt(generator_lr discriminator_lr), the angular speed of the bilinear game."""
@@ -36,7 +43,17 @@ def bilinear_period(generator_lr: float, discriminator_lr: float, slope: float =
     """Period of the linear game theta' = generator_lr slope psi, psi' = -discriminator_lr (slope theta + penalty psi).
 
     Infinite from the critical damping on: penalty >= 2 slope sqrt(generator_lr / discriminator_lr).
+
+    Args:
+        generator_lr, discriminator_lr: Speeds, > 0.
+        slope: Of the loss, > 0: 1 for the bilinear one, 1/2 near the equilibrium of the others.
+        penalty: gradient_penalty, >= 0.
+
+    Raises:
+        ParameterError: If a value is out of its range.
     """
+    generator_lr, discriminator_lr = _speeds(generator_lr, discriminator_lr)
+    slope, penalty = number("slope", slope, above=0), number("penalty", penalty, at_least=0)
     frequency = turning(generator_lr, discriminator_lr) * slope
     damping = discriminator_lr * penalty / 2
     if damping >= frequency:
@@ -44,8 +61,20 @@ def bilinear_period(generator_lr: float, discriminator_lr: float, slope: float =
     return 2 * math.pi / math.sqrt((frequency - damping) * (frequency + damping))
 
 
-def saturating_period(theta: float, psi: float, generator_lr: float, discriminator_lr: float) -> float:
-    """Period (2 pi / W) (1 + I0(W R^2 / 2)) of the saturating game without a penalty; infinite if it overflows."""
+def saturating_period(
+    theta: float, psi: float = 0.0, generator_lr: float = 1.0, discriminator_lr: float = 1.0
+) -> float:
+    """Period (2 pi / W) (1 + I0(W R^2 / 2)) of the saturating game without a penalty; infinite if it overflows.
+
+    Args:
+        theta, psi: Any point of the orbit.
+        generator_lr, discriminator_lr: Speeds, > 0.
+
+    Raises:
+        ParameterError: If a value is out of its range.
+    """
+    theta, psi = number("theta", theta), number("psi", psi)
+    generator_lr, discriminator_lr = _speeds(generator_lr, discriminator_lr)
     speed = turning(generator_lr, discriminator_lr)
     squared = radius_squared(theta, psi, generator_lr, discriminator_lr)
     return 2 * math.pi / speed * (1 + float(i0(speed * squared / 2)))
@@ -96,11 +125,25 @@ def clipped_amplitude(theta: float, omega: float, generator_lr: float, discrimin
     return math.hypot(omega, theta * math.sqrt(discriminator_lr / generator_lr))
 
 
-def capture_time(theta: float, omega: float, clip: float, generator_lr: float, discriminator_lr: float) -> float:
+def capture_time(
+    theta: float, omega: float, clip: float, generator_lr: float = 1.0, discriminator_lr: float = 1.0
+) -> float:
     """When the clipped game gets on its periodic orbit: it has gone to the wall, along it, and leaves it at theta = 0.
 
     From (theta, 0): asin(clip / A) / W + sqrt(A^2 - clip^2) / (W clip). It is 0 for a start that never meets the wall.
+
+    Args:
+        theta, omega: The start, omega within the walls.
+        clip: Where the walls are, > 0.
+        generator_lr, discriminator_lr: Speeds, > 0.
+
+    Raises:
+        ParameterError: If a value is out of its range.
     """
+    theta, omega, clip = number("theta", theta), number("omega", omega), number("clip", clip, above=0)
+    if abs(omega) > clip:
+        raise ParameterError("omega", omega, f"a number within [-{clip:g}, {clip:g}]")
+    generator_lr, discriminator_lr = _speeds(generator_lr, discriminator_lr)
     speed = turning(generator_lr, discriminator_lr)
     along = abs(theta) * math.sqrt(discriminator_lr / generator_lr)
     height = omega if theta >= 0 else -omega

@@ -15,7 +15,7 @@ from ganscope.games.dualflow.levels import FLOW, MIDPOINT, NASH, SCHEMES
 
 # Eigenvalues this small, relative to the largest entry, are neutral.
 _NEUTRAL = 1e-9
-_SPECTRUM_OPTIONS = ("step_size", "order", "discriminator_steps")
+SPECTRUM_OPTIONS = ("step_size", "order", "discriminator_steps")
 
 
 class Answer(NamedTuple):
@@ -64,8 +64,8 @@ def scheme_spectrum(linear: Linear, rule: str | None, options: Mapping[str, Any]
         return spectrum_from_values(np.linalg.eigvals(linear.jacobian), neutral=max(_NEUTRAL * scale, 1e-300))
     one_of("rule", rule, (FLOW, *SCHEMES))
     for name in options:
-        if name not in _SPECTRUM_OPTIONS:
-            raise unknown_name("option", name, _SPECTRUM_OPTIONS)
+        if name not in SPECTRUM_OPTIONS:
+            raise unknown_name("option", name, SPECTRUM_OPTIONS)
     step = number("step_size", options.get("step_size", levels.DEFAULT_STEP), above=0)
     rest = levels.check_options({k: v for k, v in options.items() if k != "step_size"})
     if rule in (NASH, MIDPOINT) and rest.get("discriminator_steps", 1) != 1:

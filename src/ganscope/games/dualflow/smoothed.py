@@ -22,6 +22,8 @@ _BLOCK = 1 << 20
 _LEVEL = 1e-14
 # Modes closer than this share of the kernel's width are one.
 _SAME = 1e-4
+# Places from which an ascent to the modes starts, at most.
+_STARTS = 300
 # Mean shifts that gather the data into groups, and how close their members are then, in widths.
 _SHIFTS, _NEAR = 100, 0.02
 # Longest ascent in more dimensions, and the mean shift, in widths, from where Newton's method takes over.
@@ -128,6 +130,7 @@ class Smoothed:
         places = []
         rows = max(1, _BLOCK // self.points.size)
         start = np.unique(self.points, axis=0)
+        start = start[:: -(-len(start) // _STARTS)]  # evenly, in the order of the first coordinate
         for k in range(0, len(start), rows):
             x = start[k : k + rows]
             for _ in range(_SHIFTS):

@@ -153,6 +153,11 @@ def largest_step(game: Any, level: str, order: str = ORDERS[0], discriminator_st
     one_of("level", level, game.levels)
     if level not in SCHEMES:
         raise NotApplicable(f"level {level!r} takes no steps: largest_step is for {', '.join(SCHEMES)}")
+    if hasattr(game, "largest_step"):
+        found: float = game.largest_step(
+            level, **check_options({"order": order, "discriminator_steps": discriminator_steps})
+        )
+        return found
     if not hasattr(game, "linearisation"):
         raise NotApplicable(f"{type(game).__name__} has no linearisation at an equilibrium")
     checked = check_options({"order": order, "discriminator_steps": discriminator_steps})
@@ -168,7 +173,7 @@ def largest_step_of(linear: Linear, scheme: str, order: str = ORDERS[0], discrim
     if discriminator_steps == 1:
         modes = _modes(linear)
         if modes is not None:
-            return float(np.min(_largest(scheme, *modes)))
+            return float(np.min(_largest(scheme, *modes))) + 0.0  # no -0
     values = np.linalg.eigvals(j)
     moving = values[np.abs(values) > _NEUTRAL * scale]
     if np.any(values.real > _NEUTRAL * scale):
