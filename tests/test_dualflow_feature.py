@@ -365,6 +365,50 @@ def test_a_run_that_blows_up_is_a_result():
     assert gs.classify(run).outcome == "diverged"
 
 
+def test_in_several_dimensions_a_run_that_blows_up_is_a_result_too():
+    real = RNG.normal(size=(20, 2))
+    game = gs.FeatureGAN(real, 0.5 * real + 1, features="quadratic", critic_penalty=0.0)
+    run = gs.simulate(game, "explicit", step_size=1.0, iterations=300)
+    assert gs.classify(run).outcome == "diverged"
+    many = gs.simulate_many(game, {"generator_lr": [1e-4, 1.0]}, "explicit", step_size=1.0, iterations=300)
+    assert np.isfinite(many.w2.values[0]).all()
+    assert gs.classify(many.isel(cell=1)).outcome == "diverged"
+    history = gs.FeatureGAN(**PLANE, features="history")
+    assert gs.classify(gs.simulate(history, "explicit", step_size=3.0, iterations=1500)).outcome == "diverged"
+
+
+@pytest.mark.parametrize("start", ["zero", "equilibrium"])
+def test_the_flow_of_a_sum_of_kernels_is_that_of_their_features(start):
+    game = gs.FeatureGAN(
+        **LINE, half_period=12.0, bandwidth=[0.5, 1.0], discriminator_lr=2.0, critic_penalty=0.7,
+        initial_discriminator=start,
+    )  # fmt: skip
+    runs = [gs.simulate(g, "flow", save_at=[0, 2]) for g in (game, game.replace(features="history", half_period=None))]
+    np.testing.assert_allclose(runs[1].generated_points.values, runs[0].generated_points.values, atol=1e-8)
+    np.testing.assert_allclose(runs[1].mmd.values, runs[0].mmd.values, atol=1e-8)
+
+
+@pytest.mark.parametrize("kernel", [None, gs.Matern52(0.8)])
+def test_the_flow_of_a_history_in_the_plane_is_the_limit_of_its_steps(kernel):
+    width = [0.5, 1.0] if kernel is None else 1.0
+    game = gs.FeatureGAN(**PLANE, features="history", bandwidth=width, kernel=kernel, discriminator_lr=2.0)
+    flow = gs.simulate(game, "flow", save_at=[0, 1]).generated_points.values[-1]
+    errors = []
+    for step in (0.004, 0.002):
+        run = gs.simulate(game, "explicit_sequential", step_size=step, horizon=1, save_at=[0, 1])
+        errors.append(np.abs(run.generated_points.values[-1] - flow).max())
+    assert 1.8 < errors[0] / errors[1] < 2.2
+
+
+@pytest.mark.parametrize("level, options", [("flow", {}), ("explicit", {"step_size": 0.05})])
+def test_a_schedule_does_not_depend_on_what_is_recorded(level, options):
+    game = gs.FeatureGAN(**LINE, half_period=20.0, bandwidth_schedule=(3.0, 0.5), fast=True)
+    runs = [gs.simulate(game, level, horizon=10, save_at=times, **options) for times in ([5.0], [5.0, 10.0])]
+    np.testing.assert_allclose(
+        runs[0].generated_points.values[0], runs[1].generated_points.values[0], atol=1e-9 if level == "flow" else 0
+    )
+
+
 LAW = Mixture((norm(-1, 0.5), norm(2, 0.3)), (1, 3))
 
 
@@ -454,11 +498,20 @@ def test_bad_parameters_are_named(change, match):
         ("flow", dict(tolerance=-1.0), "tolerance"),
         ("midpoint", {}, "level"),
         ("jko_seq", {}, "Did you mean 'jko_sequential'"),
+        ("explicit", dict(horizon=0.01, step_size=0.02), "at least one iteration"),
     ],
 )
 def test_bad_settings_are_named(level, options, match):
     with pytest.raises(gs.ParameterError, match=match):
         gs.simulate(gs.FeatureGAN([0.0, 1.0], [0.5, 2.0]), level, **options)
+
+
+def test_entropy_of_points_in_the_plane_is_noise_only():
+    game = gs.FeatureGAN(**PLANE, features="random", entropy=0.1)
+    gs.simulate(game, "explicit", iterations=3)
+    for level in ("jko", "flow"):
+        with pytest.raises(gs.ParameterError, match="explicit adds noise"):
+            gs.simulate(game, level)
 
 
 def test_the_feature_map_knows_its_kernel():

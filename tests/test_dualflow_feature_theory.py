@@ -208,3 +208,50 @@ def test_questions_without_an_answer():
         gs.predict(game, step_size=0.1)
     with pytest.raises(gs.ParameterError, match="at"):
         gs.spectrum(game, at=np.zeros((3, 2)))
+
+
+def test_a_collapsed_start_is_judged_by_the_scheme():
+    game = gs.FeatureGAN(TWO_MODES, np.full(8, 2.1), bandwidth=0.5, discriminator_lr=5.0, half_period=12.0)
+    for level in ("explicit", "jko", "jko_sequential", "nash"):
+        assert gs.predict(game, level, step_size=0.02).detail == "settled"
+        # steps without solution, and steps that leave the mode
+        assert gs.predict(game, level, step_size=3.0).outcome == "undecided"
+    assert gs.classify(gs.simulate(game, "jko", step_size=0.02, horizon=60)).detail == "settled"
+    assert gs.predict(game, "jko", step_size=0.2).outcome == "undecided"
+    assert gs.classify(gs.simulate(game, "jko", step_size=0.2, horizon=60)).detail == "cycling"
+
+
+def test_quantiles_come_as_close_as_their_number_allows():
+    real = RNG.normal(size=8)
+    for count, level, step, outcome in (
+        (8, "explicit", 0.02, "converged"), (16, "jko", 0.2, "converged"), (3, "jko", 0.2, "undecided"),
+    ):  # fmt: skip
+        game = gs.FeatureGAN(real, RNG.normal(size=count), features="energy", fast=True)
+        assert gs.predict(game, level, step_size=step).outcome == outcome
+        run = gs.simulate(game, level, step_size=step, horizon=400)
+        assert (gs.classify(run).outcome == "converged") == (outcome == "converged")
+
+
+def test_public_formulas_check_what_they_are_given():
+    for call in (
+        lambda: gs.bilinear_period(-1, 1),
+        lambda: gs.bilinear_period(1, 1, penalty=np.nan),
+        lambda: gs.saturating_period(1, 0, 0, 1),
+        lambda: gs.saturating_period(True),
+        lambda: gs.capture_time(3, 2, 1),
+        lambda: gs.capture_time(3, 0, 0),
+        lambda: gs.collapse_distance(np.eye(2), -1),
+        lambda: gs.collapse_distance(-np.eye(2), 1),
+        lambda: gs.critical_speed_ratio(np.eye(2), 1.5, 0.5),
+        lambda: gs.critical_speed_ratio(np.eye(2), 1, 0.0),
+        lambda: gs.spectrum(GAMES["fast"], rule="jko", at=GAMES["fast"].generated_points, nosuch=1),
+        lambda: gs.largest_step(GAMES["linear"], "jko_seq"),
+    ):
+        with pytest.raises(gs.ParameterError):
+            call()
+    assert gs.capture_time(3, 0, 1) == pytest.approx(3.1682640342, abs=1e-9)
+    assert gs.saturating_period(1.0) == pytest.approx(12.9652484, abs=1e-6)
+    assert gs.largest_step(gs.QuadraticGAN(0, 1, 0, 0.5, critic_penalty=0.5), "explicit") == pytest.approx(
+        0.5, abs=1e-6
+    )
+    assert str(gs.largest_step(gs.ClippedGAN(), "jko")) == "0.0"
