@@ -13,7 +13,7 @@ from command_line import environment, only_json, refused
 
 import ganscope as gs
 from ganscope.cli.experiment import read_experiments
-from ganscope.games.dualflow.laws import Mixture
+from ganscope.games.dualflow.feature.laws import Mixture
 
 ROOT = Path(__file__).resolve().parent.parent
 QUADRATIC = '[game]\nmodel = "quadratic"\nA1 = 0.3\nB1 = 2\nA2 = 0.5\nB2 = -2\n'

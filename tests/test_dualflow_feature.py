@@ -7,10 +7,11 @@ from scipy.optimize import linear_sum_assignment
 from scipy.stats import norm, uniform
 
 import ganscope as gs
-from ganscope.games.dualflow import feature_maps, schemes
+from ganscope.games.dualflow import schemes
 from ganscope.games.dualflow.failures import DomainWarning, NashWarning
-from ganscope.games.dualflow.feature_limit import check_pairing
-from ganscope.games.dualflow.laws import Mixture
+from ganscope.games.dualflow.feature import maps as feature_maps
+from ganscope.games.dualflow.feature.laws import Mixture
+from ganscope.games.dualflow.feature.limit import check_pairing
 
 RNG = np.random.default_rng(3)
 LINE = dict(real_points=RNG.normal(0.3, 1, 9), generated_points=RNG.normal(-0.5, 0.7, 7))

@@ -7,9 +7,9 @@ from scipy.stats import norm
 
 import ganscope as gs
 from ganscope.analysis.linearisation import jacobian
-from ganscope.games.dualflow import feature_linearisation as local
-from ganscope.games.dualflow.feature_pair import bend_bound, slope_bound
-from ganscope.games.dualflow.laws import Mixture
+from ganscope.games.dualflow.feature import linearisation as local
+from ganscope.games.dualflow.feature.laws import Mixture
+from ganscope.games.dualflow.feature.pair import bend_bound, slope_bound
 
 RNG = np.random.default_rng(8)
 TWO_MODES = Mixture((norm(-2, 0.25), norm(2, 0.25))).ppf((np.arange(64) + 0.5) / 64)

@@ -9,10 +9,12 @@ from scipy.linalg import sqrtm
 from scipy.stats import norm
 
 import ganscope as gs
-from ganscope.games.dualflow import collapse, schemes
-from ganscope.games.dualflow import lq_theory as theory
-from ganscope.games.dualflow.gaussian import entropic_gaussian_flow, gaussian_w2
-from ganscope.games.dualflow.lq_state import LqState
+from ganscope.games.dualflow import schemes
+from ganscope.games.dualflow.collapse import energy_law, local_modes
+from ganscope.games.dualflow.collapse import fate as collapse
+from ganscope.games.dualflow.lq import theory
+from ganscope.games.dualflow.lq.gaussian import entropic_gaussian_flow, gaussian_w2
+from ganscope.games.dualflow.lq.state import LqState
 
 SCHEMES = ("explicit", "explicit_sequential", "jko", "jko_sequential", "nash")
 SKEWED = np.array([[1.0, 0.5], [0.5, 2.0]])
@@ -576,14 +578,14 @@ def two_modes(count=32, distance=2.0, std=0.25):
 
 def test_local_modes_have_the_worked_values():
     points = norm.ppf((np.arange(32) + 0.5) / 32)
-    modes = collapse.local_modes(collapse.kernel_gradient_gram(points, 1.0), 1.0)
+    modes = local_modes.local_modes(local_modes.kernel_gradient_gram(points, 1.0), 1.0)
     np.testing.assert_allclose(modes.strengths[:3], [0.39779531, 0.35579579, 0.11127886], atol=1e-8)
     np.testing.assert_allclose(modes.roots[0], [-0.5 + 0.38444156j, -0.5 - 0.38444156j], atol=1e-8)
-    strong = collapse.local_modes(collapse.kernel_gradient_gram(points, gs.RBF(1.0)), 3.0)
+    strong = local_modes.local_modes(local_modes.kernel_gradient_gram(points, gs.RBF(1.0)), 3.0)
     np.testing.assert_allclose(strong.roots[0], [-0.13904273, -2.86095727], atol=1e-8)
     assert not modes.overdamped[0]
     assert strong.overdamped[0]
-    best = collapse.local_modes(np.diag([0.7]), modes.best_penalty[0], 2.0, 0.5)
+    best = local_modes.local_modes(np.diag([0.7]), modes.best_penalty[0], 2.0, 0.5)
     np.testing.assert_allclose(best.best_penalty, 2 * np.sqrt(0.7 * 4))
 
 
@@ -593,10 +595,10 @@ def test_local_modes_of_features_and_of_their_kernel_agree():
     points, waves = rng.normal(size=(7, 2)), rng.normal(size=(5, 2))
     phase = points @ waves.T
     gradients = np.concatenate([-np.sin(phase)[..., None] * waves, np.cos(phase)[..., None] * waves], axis=1)
-    features = collapse.feature_gradient_gram(gradients.transpose(0, 2, 1))
+    features = local_modes.feature_gradient_gram(gradients.transpose(0, 2, 1))
     difference = points[:, None] - points[None, :]
     mixed = np.einsum("nmj,ja,jb->namb", np.cos(difference @ waves.T), waves, waves).reshape(14, 14) / 7
-    first, second = (collapse.local_modes(gram, 0.4, 1.5, 2.0) for gram in (features, mixed))
+    first, second = (local_modes.local_modes(gram, 0.4, 1.5, 2.0) for gram in (features, mixed))
     count = min(len(first.strengths), len(second.strengths))
     np.testing.assert_allclose(first.strengths[:count], second.strengths[:count], rtol=1e-9, atol=1e-12)
     root = first.roots
@@ -705,18 +707,18 @@ def test_support_says_what_can_never_be_undone():
 
 
 def test_coverage_by_the_energy_distance_follows_its_law():
-    np.testing.assert_allclose(collapse.coverage_law([10, 20, 40], 2.0, 0.75), [0.75, 0.875, 0.9375])
+    np.testing.assert_allclose(energy_law.coverage_law([10, 20, 40], 2.0, 0.75), [0.75, 0.875, 0.9375])
     # every quantile on its own: unequal weights, and a start off the middle
     levels = (np.arange(4000) + 0.5) / 4000
     weights, start, speed = (0.3, 0.7), 0.4, 1.7 / 0.6
     for time in (0.5, 3.0, 20.0):
         place = np.clip(start + speed * (levels - weights[0]) * time, -2, 2)
         covered = [min(np.mean(place <= -1.5), weights[0]), min(np.mean(place >= 1.5), weights[1])]
-        law = collapse.coverage_law(time, 2.0, 0.5, 1.7, 0.6, weights, start)
+        law = energy_law.coverage_law(time, 2.0, 0.5, 1.7, 0.6, weights, start)
         # one quantile on either side
         assert law == pytest.approx(sum(covered), abs=2 / 4000)
     with pytest.raises(gs.ParameterError):
-        collapse.coverage_law(1.0, 2.0, 0.75, weights=(0.5, 0.6))
+        energy_law.coverage_law(1.0, 2.0, 0.75, weights=(0.5, 0.6))
 
 
 @pytest.mark.parametrize("start", [-0.7, 0.3, 2.5])
@@ -731,15 +733,15 @@ def test_quantiles_of_uniform_data_follow_their_equation(start, level):
         atol=1e-11,
         max_step=0.01,
     )
-    found = collapse.uniform_energy_quantiles(start, level, 2.0, low, high, 1.3, 0.7)
+    found = energy_law.uniform_energy_quantiles(start, level, 2.0, low, high, 1.3, 0.7)
     assert found == pytest.approx(path.y[0, -1], abs=1e-6)
 
 
 def test_gaussian_constants_have_the_worked_values():
-    found = collapse.gaussian_constants(2.0, 1.0, 1.0, 0.34230, 1.0, 2.0)
+    found = local_modes.gaussian_constants(2.0, 1.0, 1.0, 0.34230, 1.0, 2.0)
     assert found.generator_convexity == pytest.approx(0.85178, abs=1e-5)
     assert (found.discriminator_convexity, found.generator_lipschitz) == (1.0, 0.5)
     assert 2 * found.rate == pytest.approx(1.7036, abs=1e-4)
-    bound = collapse.gaussian_constants(2.0, 1.0, 1.0)
+    bound = local_modes.gaussian_constants(2.0, 1.0, 1.0)
     assert bound.generator_convexity == pytest.approx(1 - np.sqrt(3) * np.sqrt(2) / 4)
-    assert collapse.fast_limit(0.5, 2.0) == 4.0
+    assert local_modes.fast_limit(0.5, 2.0) == 4.0

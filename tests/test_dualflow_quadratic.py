@@ -9,11 +9,11 @@ from scipy.integrate import solve_ivp
 from scipy.linalg import expm
 
 import ganscope as gs
-from ganscope.games.dualflow import steps
-from ganscope.games.dualflow.affine import affine_step, spectral_radius
 from ganscope.games.dualflow.levels import ORDERS, SCHEMES
-from ganscope.games.dualflow.rates import small_gain
 from ganscope.games.dualflow.schemes import step as pair_step
+from ganscope.games.dualflow.theory import steps
+from ganscope.games.dualflow.theory.affine import affine_step, spectral_radius
+from ganscope.games.dualflow.theory.rates import small_gain
 
 SEQUENTIAL = ("explicit_sequential", "jko_sequential")
 PROXIMAL = ("jko", "jko_sequential")

@@ -11,8 +11,8 @@ from scipy.linalg import expm
 from scipy.optimize import brentq
 
 import ganscope as gs
-from ganscope.games.dualflow import orbits
 from ganscope.games.dualflow.schemes import step as reference_step
+from ganscope.games.dualflow.theory import orbits
 
 SCHEMES = ("explicit", "explicit_sequential", "jko", "jko_sequential", "nash", "midpoint")
 LOSSES = ("bilinear", "saturating", "nonsaturating")

@@ -21,11 +21,11 @@ from ganscope.claims.dualflow_settings import (
     step_matrix,
 )
 from ganscope.core.simulate import simulate
-from ganscope.games.dualflow.clipped import ClippedGAN
-from ganscope.games.dualflow.dirac import DiracGAN
-from ganscope.games.dualflow.lq import QuadraticGAN
-from ganscope.games.dualflow.quadratic_game import QuadraticGame
-from ganscope.games.dualflow.steps import bilinear_modulus, largest_stable_step
+from ganscope.games.dualflow.clipped.model import ClippedGAN
+from ganscope.games.dualflow.dirac.model import DiracGAN
+from ganscope.games.dualflow.lq.model import QuadraticGAN
+from ganscope.games.dualflow.quadratic.model import QuadraticGame
+from ganscope.games.dualflow.theory.steps import bilinear_modulus, largest_stable_step
 
 claim = claims_of("dualflow")
 

@@ -13,9 +13,9 @@ from ganscope.claims.dualflow_settings import (
     two_modes,
 )
 from ganscope.core.simulate import simulate
-from ganscope.games.dualflow.collapse import dirac_fate, mode_mean_switch
-from ganscope.games.dualflow.feature import FeatureGAN
-from ganscope.games.dualflow.smoothed import Smoothed
+from ganscope.games.dualflow.collapse.fate import dirac_fate, mode_mean_switch
+from ganscope.games.dualflow.collapse.smoothed import Smoothed
+from ganscope.games.dualflow.feature.model import FeatureGAN
 
 claim = claims_of("dualflow")
 

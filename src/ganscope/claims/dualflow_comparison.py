@@ -19,10 +19,10 @@ from ganscope.claims.dualflow_settings import (
     scalar_game,
 )
 from ganscope.core.simulate import simulate, simulate_many
-from ganscope.games.dualflow.feature import FeatureGAN
-from ganscope.games.dualflow.local_modes import gaussian_constants
-from ganscope.games.dualflow.quadratic_game import QuadraticGame, saddle_gap
-from ganscope.games.dualflow.rates import (
+from ganscope.games.dualflow.collapse.local_modes import gaussian_constants
+from ganscope.games.dualflow.feature.model import FeatureGAN
+from ganscope.games.dualflow.quadratic.model import QuadraticGame, saddle_gap
+from ganscope.games.dualflow.theory.rates import (
     comparison_matrix,
     comparison_rate,
     scheme_contraction,

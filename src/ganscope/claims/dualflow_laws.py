@@ -8,11 +8,11 @@ import numpy as np
 from ganscope.claims.claim import Evidence, claims_of
 from ganscope.claims.dualflow_settings import confront, kernel_game, normal_points
 from ganscope.core.simulate import simulate
-from ganscope.games.dualflow.clipped import ClippedGAN
-from ganscope.games.dualflow.dirac import DiracGAN
-from ganscope.games.dualflow.feature import FeatureGAN
-from ganscope.games.dualflow.local_modes import kernel_gradient_gram, local_modes
-from ganscope.games.dualflow.orbits import bilinear_period, capture_time, nonsaturating_limit, saturating_period
+from ganscope.games.dualflow.clipped.model import ClippedGAN
+from ganscope.games.dualflow.collapse.local_modes import kernel_gradient_gram, local_modes
+from ganscope.games.dualflow.dirac.model import DiracGAN
+from ganscope.games.dualflow.feature.model import FeatureGAN
+from ganscope.games.dualflow.theory.orbits import bilinear_period, capture_time, nonsaturating_limit, saturating_period
 
 claim = claims_of("dualflow")
 

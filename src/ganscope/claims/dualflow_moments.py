@@ -11,9 +11,9 @@ from ganscope.claims.dualflow_settings import (
     rotation,
 )
 from ganscope.core.simulate import simulate
-from ganscope.games.dualflow.feature import FeatureGAN
-from ganscope.games.dualflow.lq import QuadraticGAN
-from ganscope.games.dualflow.lq_theory import critical_speed_ratio, orbit_period, turning_points
+from ganscope.games.dualflow.feature.model import FeatureGAN
+from ganscope.games.dualflow.lq.model import QuadraticGAN
+from ganscope.games.dualflow.lq.theory import critical_speed_ratio, orbit_period, turning_points
 
 claim = claims_of("dualflow")
 

@@ -9,8 +9,8 @@ from scipy.spatial.distance import cdist
 from ganscope.claims.claim import Evidence, claims_of
 from ganscope.claims.dualflow_settings import confront, normal_points
 from ganscope.core.simulate import simulate
-from ganscope.games.dualflow.feature import FeatureGAN
-from ganscope.games.dualflow.gaussian import entropic_gaussian_step
+from ganscope.games.dualflow.feature.model import FeatureGAN
+from ganscope.games.dualflow.lq.gaussian import entropic_gaussian_step
 
 claim = claims_of("dualflow")
 

@@ -17,8 +17,8 @@ from ganscope.claims.dualflow_settings import (
     two_mode_game,
 )
 from ganscope.core.simulate import simulate, simulate_many
-from ganscope.games.dualflow.energy_law import coverage_law, uniform_energy_quantiles
-from ganscope.games.dualflow.feature import FeatureGAN
+from ganscope.games.dualflow.collapse.energy_law import coverage_law, uniform_energy_quantiles
+from ganscope.games.dualflow.feature.model import FeatureGAN
 
 claim = claims_of("dualflow")
 

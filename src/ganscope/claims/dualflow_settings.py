@@ -11,10 +11,10 @@ import xarray as xr
 from ganscope.analysis.linear_prediction import recurrence_roots
 from ganscope.claims.claim import Evidence
 from ganscope.core.simulate import simulate, simulate_many
-from ganscope.games.dualflow.feature import FeatureGAN
+from ganscope.games.dualflow.feature.laws import Mixture
+from ganscope.games.dualflow.feature.model import FeatureGAN
 from ganscope.games.dualflow.game import DualGame
-from ganscope.games.dualflow.laws import Mixture
-from ganscope.games.dualflow.quadratic_game import QuadraticGame
+from ganscope.games.dualflow.quadratic.model import QuadraticGame
 
 Array = npt.NDArray[np.float64]
 

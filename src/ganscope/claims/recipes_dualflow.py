@@ -17,7 +17,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from ganscope.core.simulate import predict, simulate, simulate_many
-from ganscope.games.dualflow.clipped import ClippedGAN
+from ganscope.games.dualflow.clipped.model import ClippedGAN
 from ganscope.games.dualflow.levels import (
     EXPLICIT,
     EXPLICIT_SEQUENTIAL,
@@ -27,11 +27,11 @@ from ganscope.games.dualflow.levels import (
     NASH,
     SCHEMES,
 )
-from ganscope.games.dualflow.lq import QuadraticGAN
-from ganscope.games.dualflow.lq_theory import turning_points
-from ganscope.games.dualflow.quadratic_game import QuadraticGame
-from ganscope.games.dualflow.rates import scheme_error_bound
-from ganscope.games.dualflow.steps import bilinear_modulus, largest_stable_step
+from ganscope.games.dualflow.lq.model import QuadraticGAN
+from ganscope.games.dualflow.lq.theory import turning_points
+from ganscope.games.dualflow.quadratic.model import QuadraticGame
+from ganscope.games.dualflow.theory.rates import scheme_error_bound
+from ganscope.games.dualflow.theory.steps import bilinear_modulus, largest_stable_step
 
 Array = npt.NDArray[np.float64]
 Data = dict[str, xr.Dataset]

@@ -19,10 +19,10 @@ from scipy.stats import norm
 
 from ganscope.core.game import Players
 from ganscope.core.simulate import simulate, simulate_many
-from ganscope.games.dualflow.collapse import dirac_fate, smoothed_modes
+from ganscope.games.dualflow.collapse.fate import dirac_fate, smoothed_modes
 from ganscope.games.dualflow.failures import DomainWarning
-from ganscope.games.dualflow.feature import FeatureGAN
-from ganscope.games.dualflow.laws import Mixture
+from ganscope.games.dualflow.feature.laws import Mixture
+from ganscope.games.dualflow.feature.model import FeatureGAN
 from ganscope.games.dualflow.levels import (
     EXPLICIT,
     EXPLICIT_SEQUENTIAL,

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from ganscope.figures import style
 from ganscope.figures.dualflow_look import DASHED, DOTTED, TIME, Array, plane
 from ganscope.figures.dualflow_shown import Shown, path, positive_axis, series
-from ganscope.games.dualflow.lq import QuadraticGAN
-from ganscope.games.dualflow.lq_theory import collapse_distance, principal_components
+from ganscope.games.dualflow.lq.model import QuadraticGAN
+from ganscope.games.dualflow.lq.theory import collapse_distance, principal_components
 
 _TURN = np.linspace(0.0, 2 * np.pi, 121)
 

@@ -18,9 +18,9 @@ from ganscope.figures.dualflow_clouds import view
 from ganscope.figures.dualflow_gaussians import conserved_orbit
 from ganscope.figures.dualflow_look import DASHED, DOTTED, SCHEMES, plane, scheme_colour, words
 from ganscope.figures.dualflow_words import parameters
-from ganscope.games.dualflow import orbits
 from ganscope.games.dualflow.levels import FLOW, step_of
-from ganscope.games.dualflow.lq_theory import principal_components
+from ganscope.games.dualflow.lq.theory import principal_components
+from ganscope.games.dualflow.theory import orbits
 
 _TURN = np.linspace(0.0, 2 * np.pi, 361)
 _FATES = {"stable": style.feature_colour(0), "marginal": style.FAINT, "unstable": style.feature_colour(1)}

@@ -21,10 +21,10 @@ from ganscope.figures.dualflow_gaussians import gaussian_panels
 from ganscope.figures.dualflow_look import DASHED, DOTTED, TIME, cross_entry, plane
 from ganscope.figures.dualflow_shown import Shown, path, positive_axis, series, shown_runs
 from ganscope.figures.dualflow_words import parameters
-from ganscope.games.dualflow import orbits
-from ganscope.games.dualflow.clipped import ClippedGAN
-from ganscope.games.dualflow.dirac import DiracGAN
-from ganscope.games.dualflow.quadratic_game import QuadraticGame
+from ganscope.games.dualflow.clipped.model import ClippedGAN
+from ganscope.games.dualflow.dirac.model import DiracGAN
+from ganscope.games.dualflow.quadratic.model import QuadraticGame
+from ganscope.games.dualflow.theory import orbits
 
 _TURN = np.linspace(0.0, 2 * np.pi, 361)
 _GENERATOR, _DISCRIMINATOR = style.feature_colour(0), style.feature_colour(1)

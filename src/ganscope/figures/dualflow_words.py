@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from ganscope.figures import style
-from ganscope.games.dualflow.feature import FeatureGAN
-from ganscope.games.dualflow.laws import is_law
+from ganscope.games.dualflow.feature.laws import is_law
+from ganscope.games.dualflow.feature.model import FeatureGAN
 
 # Arrays of more numbers are told by their shape.
 _MOST = 4

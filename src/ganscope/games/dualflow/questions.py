@@ -10,8 +10,8 @@ from ganscope.core.checks import number, one_of
 from ganscope.core.errors import ParameterError, unknown_name
 from ganscope.core.outcome import Outcome, Spectrum
 from ganscope.games.dualflow import levels
-from ganscope.games.dualflow.affine import Linear, affine_step, no_step
 from ganscope.games.dualflow.levels import FLOW, MIDPOINT, NASH, SCHEMES
+from ganscope.games.dualflow.theory.affine import Linear, affine_step, no_step
 
 # Eigenvalues this small, relative to the largest entry, are neutral.
 _NEUTRAL = 1e-9

@@ -1,0 +1,1 @@
+"""The clipped game: one point against weights that live in a box."""

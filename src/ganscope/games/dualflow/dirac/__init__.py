@@ -1,0 +1,1 @@
+"""The Dirac-GAN: one point against a line."""

@@ -1,0 +1,459 @@
+r"""GAN whose generator is a law and whose discriminator is a sum of features: kernel or IPM GAN in Wasserstein space.
+
+The generator is a law mu of N particles x_i, the discriminator D(x) = a . phi(x), the real law nu. In the metrics of
+Wasserstein and of the coefficients,
+
+    x_i' = generator_lr (grad D(x_i) - ridge (x_i - center))
+    a'   = discriminator_lr (Phi(nu) - Phi(mu) - critic_penalty a),      Phi(mu) = mean of phi under mu
+
+With a fast discriminator a = (Phi(nu) - Phi(mu)) / critic_penalty at all times, and the generator follows the gradient
+flow of MMD^2 / (2 critic_penalty).
+
+References:
+    Turinici. Convergence dynamics of generative adversarial networks: the dual metric flows. 2020.
+    Arbel, Korba, Salim, Gretton. Maximum mean discrepancy gradient flow. NeurIPS 2019.
+"""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from ganscope.core.checks import integer, number, numbers_in, one_of, real_array
+from ganscope.core.errors import NotApplicable, ParameterError
+from ganscope.core.game import Level, Request, Variable
+from ganscope.core.outcome import Prediction, Spectrum
+from ganscope.games.dualflow.failures import DegenerateQuantiles, DomainWarning
+from ganscope.games.dualflow.feature import maps as feature_maps
+from ganscope.games.dualflow.feature.laws import is_law, law_from_dict, law_to_dict
+from ganscope.games.dualflow.feature.maps import FeatureMap
+from ganscope.games.dualflow.game import SPEEDS, DualGame, Tracked
+from ganscope.games.dualflow.levels import dual_levels
+from ganscope.games.dualflow.modes import Modes, modes_of
+from ganscope.games.dualflow.pair import Pair
+from ganscope.games.dualflow.theory.affine import Linear
+from ganscope.games.dualflow.theory.rates import Constants, Suprema
+from ganscope.games.kernel.kernels import RBF, Kernel, RBFSum, kernel_from_dict
+
+Array = npt.NDArray[np.float64]
+
+FEATURES = ("fourier", "sobolev1d", "linear", "quadratic", "random", "history", "energy")
+STARTS = ("zero", "equilibrium")
+_ON_A_LINE = ("fourier", "sobolev1d")
+_WITH_BANDWIDTH = ("fourier", "random", "history")
+_HALF_PERIOD, _NODES, _RANDOM_FEATURES = 8.0, 641, 512
+# Domain of hat functions, relative to the farthest point, where the usual one is too small.
+_ROOM = 1.5
+# Bandwidths between points and their images on the circle that keep the kernel what it is.
+_PADDING = 6.0
+_MOST_FEATURES = 10**7
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureGAN(DualGame):
+    """A GAN in Wasserstein space with a discriminator that is linear in features: kernel GAN, IPM GAN, Sobolev GAN.
+
+    `predict` speaks about the flow unless `level` says otherwise.
+
+    Args:
+        real_points: Real points, shape `[M, d]`; a list of numbers is points on a line. On a line also a frozen
+            distribution of `scipy.stats` or a `Mixture`, which stands for as many midpoint quantiles as there are
+            generated points.
+        generated_points: Where the particles start, shape `[N, d]`.
+        features: `fourier` (Gaussian kernel, on a line), `sobolev1d` (energy distance by hat functions, on a line),
+            `linear`, `quadratic`, `random` (Gaussian kernel, approximate), `history` (any kernel, exact, dear),
+            `energy` (energy distance, exact: on a line and with `fast` by ranks, so that points that coincide may
+            separate), or an array of angular frequencies, shape `[J, d]`.
+        feature_count: Harmonics of `fourier` (None: as many as the bandwidth needs), frequencies of `random` (512).
+        bandwidth: Of the Gaussian kernel, > 0; a list is the sum of several kernels.
+        half_period: Half the circumference of the circle of `fourier`, or end of the domain of `sobolev1d`; None is 8,
+            or more if the points need more.
+        nodes: Of `sobolev1d`, at least 3; None is 641.
+        kernel: Of `history`, such as `Matern32(1.0)`; None is the Gaussian of `bandwidth`.
+        keep_tolerance: Weights of the history below this are dropped.
+        critic_penalty: Weight rho >= 0 of |a|^2 / 2; the fast limit needs > 0.
+        ridge: Weight >= 0 of |x - center|^2 / 2, which confines the generator.
+        center: Where the ridge is centred, a number or shape `[d]`.
+        entropy: Weight >= 0 of the generator's entropy; proximal schemes and the flow need d = 1 and points that are
+            all different, explicit schemes add noise.
+        generator_lr: Speed of the generator, > 0.
+        discriminator_lr: Speed of the discriminator, > 0.
+        initial_discriminator: `zero`, `equilibrium` (the best one for the first points), or coefficients `[p]`.
+        fast: Whether the discriminator is at its optimum at all times: the flow of MMD^2, or of the energy distance.
+        bandwidth_schedule: `(start, end)`: the bandwidth goes geometrically from one to the other over the run, and
+            the generator's speed is multiplied by max(1, bandwidth)^2.
+        clip: Largest coefficient of the discriminator (weight clipping), > 0; None is none.
+        modes: Centres of the target's modes, shape `[m, d]`, for occupancy and coverage; None finds them.
+        mode_radius: Distance up to which a particle belongs to a mode, > 0; None is three standard deviations.
+        feature_seed: Of the random frequencies.
+
+    Raises:
+        ParameterError: If a parameter is out of its range, or features do not fit the dimension.
+    """
+
+    model: ClassVar[str] = "feature"
+    levels: ClassVar[Mapping[str, Level]] = dual_levels(midpoint=False, stochastic=True)
+    numeric: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        **SPEEDS,
+        "critic_penalty": {"at_least": 0},
+        "ridge": {"at_least": 0},
+        "entropy": {"at_least": 0},
+    }
+
+    real_points: Any
+    generated_points: Any
+    features: Any = "fourier"
+    feature_count: int | None = None
+    bandwidth: Any = 1.0
+    half_period: float | None = None
+    nodes: int | None = None
+    kernel: Any = None
+    keep_tolerance: float = 1e-12
+    critic_penalty: float = 1.0
+    ridge: float = 0.0
+    center: Any = 0.0
+    entropy: float = 0.0
+    generator_lr: float = 1.0
+    discriminator_lr: float = 1.0
+    initial_discriminator: Any = "zero"
+    fast: bool = False
+    bandwidth_schedule: Any = None
+    clip: float | None = None
+    modes: Any = None
+    mode_radius: float | None = None
+    feature_seed: int = 0
+
+    def __post_init__(self) -> None:
+        self.check_numbers()
+        self._check_points()
+        self._check_features()
+        self._check_rest()
+        self._check_domain()
+
+    def _set(self, name: str, value: Any) -> None:
+        if isinstance(value, np.ndarray):
+            value.flags.writeable = False
+        object.__setattr__(self, name, value)
+
+    def _check_points(self) -> None:
+        self._set("generated_points", _points("generated_points", self.generated_points))
+        if isinstance(self.real_points, Mapping):
+            self._set("real_points", law_from_dict(self.real_points))
+        if is_law(self.real_points):
+            if self.axes != 1:
+                raise ParameterError("real_points", "a distribution", f"points of d = {self.axes} columns")
+        else:
+            self._set("real_points", _points("real_points", self.real_points))
+            if self.real_points.shape[1] != self.axes:
+                given = f"d = {self.axes} columns"
+                raise ParameterError(
+                    "generated_points", given, f"{self.real_points.shape[1]} columns, like real_points"
+                )
+        if not np.all(np.isfinite(self.real)):
+            raise ParameterError("real_points", "a distribution", "one whose quantiles are finite")
+
+    def _check_features(self) -> None:
+        if isinstance(self.features, str):
+            one_of("features", self.features, FEATURES)
+            if self.features in _ON_A_LINE and self.axes != 1:
+                raise ParameterError("features", self.features, f"another one: it needs d = 1, not {self.axes}")
+        else:
+            frequencies = real_array("features", self.features, ndim=2, expected="a name or frequencies (J, d)")
+            if frequencies.shape[1] != self.axes or not len(frequencies):
+                expected = f"frequencies of shape (J, {self.axes}), or one of {', '.join(FEATURES)}"
+                raise ParameterError("features", f"shape {frequencies.shape}", expected)
+            self._set("features", frequencies)
+        if self.feature_count is not None:
+            count = integer("feature_count", self.feature_count, at_least=1)
+            if self.features not in ("fourier", "random") if isinstance(self.features, str) else True:
+                raise ParameterError("feature_count", count, "nothing: only fourier and random features are counted")
+            if count > _MOST_FEATURES:
+                raise ParameterError("feature_count", count, f"at most {_MOST_FEATURES:g}")
+            self._set("feature_count", count)
+        widths = numbers_in("bandwidth", self.bandwidth, above=0)
+        if widths.ndim > 1 or widths.size == 0:
+            raise ParameterError("bandwidth", self.bandwidth, "a number > 0, or a list of them")
+        self._set("bandwidth", float(widths) if widths.ndim == 0 else tuple(float(w) for w in widths))
+        if self.half_period is not None:
+            self._set("half_period", number("half_period", self.half_period, above=0))
+        if self.nodes is not None:
+            self._set("nodes", integer("nodes", self.nodes, at_least=3))
+        if isinstance(self.kernel, Mapping):
+            self._set("kernel", kernel_from_dict(self.kernel))
+        if self.kernel is not None and (not isinstance(self.kernel, Kernel) or self.name != "history"):
+            expected = "a kernel such as RBF(1.0) with features = 'history', otherwise None"
+            raise ParameterError("kernel", self.kernel, expected)
+        self._set("keep_tolerance", number("keep_tolerance", self.keep_tolerance, at_least=0))
+        self._set("feature_seed", integer("feature_seed", self.feature_seed))
+
+    def _check_rest(self) -> None:
+        center = np.broadcast_to(real_array("center", self.center), np.shape(self.center) or ())
+        if center.shape not in ((), (self.axes,)):
+            raise ParameterError("center", self.center, f"a number or {self.axes} numbers")
+        self._set("center", float(center) if center.shape == () else np.array(center))
+        if not isinstance(self.fast, bool | np.bool_):
+            raise ParameterError("fast", self.fast, "True or False")
+        self._set("fast", bool(self.fast))
+        if self.fast:
+            self.require_penalty("fast = True")
+        if self.clip is not None:
+            self._set("clip", number("clip", self.clip, above=0))
+            if self.fast or self.map is None:
+                raise ParameterError("clip", self.clip, "None: only coefficients of finitely many features are clipped")
+        if self.bandwidth_schedule is not None:
+            ends = numbers_in("bandwidth_schedule", self.bandwidth_schedule, shape=(2,), above=0)
+            if self.name not in ("fourier", "random"):
+                expected = "None: only fourier and random features have a bandwidth to change"
+                raise ParameterError("bandwidth_schedule", self.bandwidth_schedule, expected)
+            if len(self.bandwidths) > 1:
+                raise ParameterError("bandwidth", self.bandwidth, "one number with bandwidth_schedule")
+            self._set("bandwidth_schedule", (float(ends[0]), float(ends[1])))
+        if isinstance(self.initial_discriminator, str):
+            one_of("initial_discriminator", self.initial_discriminator, STARTS)
+            if self.initial_discriminator == "equilibrium":
+                self.require_penalty("initial_discriminator = 'equilibrium'")
+        elif self.map is None:
+            expected = f"one of {', '.join(STARTS)} with features = {self.name!r}"
+            raise ParameterError("initial_discriminator", self.initial_discriminator, expected)
+        else:
+            a = numbers_in("initial_discriminator", self.initial_discriminator, shape=(self.map.size,))
+            self._set("initial_discriminator", a)
+        if self.entropy > 0 and self.map is None:
+            raise ParameterError("entropy", self.entropy, f"0 with features = {self.name!r}")
+        if self.entropy > 0 and self.axes == 1 and len(self.generated_points) < 2:
+            raise ParameterError("entropy", self.entropy, "0 for a single point")
+        if self.mode_radius is not None:
+            self._set("mode_radius", number("mode_radius", self.mode_radius, above=0))
+        if self.modes is not None:
+            centres = _points("modes", self.modes)
+            if centres.shape[1] != self.axes:
+                raise ParameterError("modes", f"shape {centres.shape}", f"{self.axes} columns, like real_points")
+            self._set("modes", centres)
+
+    def _check_domain(self) -> None:
+        low, high = self.limits
+        points = self.generated_points if self.name == "fourier" else np.concatenate([self.real, self.generated_points])
+        if np.min(points) < low or np.max(points) > high or (self.name == "fourier" and self._spread > high - low):
+            wanted = "2 half_period > spread of all points + 6 bandwidths"
+            what = f"{wanted} expected" if self.name == "fourier" else "points lie beyond it"
+            warnings.warn(f"half_period = {self.period:g} is too small: {what}", DomainWarning, stacklevel=4)
+
+    def require_penalty(self, what: str) -> None:
+        """Refuse critic_penalty = 0, for which there is no best discriminator.
+
+        Raises:
+            ParameterError: If it is 0.
+        """
+        if self.critic_penalty == 0:
+            raise ParameterError("critic_penalty", 0.0, f"a number > 0 with {what}")
+
+    @property
+    def starts_at_best(self) -> bool:
+        """Whether the discriminator starts as the best one for the first points."""
+        return isinstance(self.initial_discriminator, str) and self.initial_discriminator == STARTS[1]
+
+    @property
+    def name(self) -> str:
+        """Name of the features; `frequencies` for given ones."""
+        return self.features if isinstance(self.features, str) else "frequencies"
+
+    @property
+    def axes(self) -> int:
+        """Dimension d of the points."""
+        return int(self.generated_points.shape[1])
+
+    @cached_property
+    def real(self) -> Array:
+        """Real points, shape `[M, d]`: the given ones, or midpoint quantiles of the distribution."""
+        if isinstance(self.real_points, np.ndarray):
+            return self.real_points
+        count = len(self.generated_points)
+        quantiles: Array = self.real_points.ppf((np.arange(count) + 0.5) / count)[:, None]
+        return quantiles
+
+    @property
+    def bandwidths(self) -> Array:
+        """All bandwidths of the kernel, shape `[parts]`."""
+        return np.atleast_1d(np.asarray(self.bandwidth, np.float64))
+
+    @property
+    def _spread(self) -> float:
+        everything = np.concatenate([self.real, self.generated_points])
+        return float(np.ptp(everything))
+
+    @cached_property
+    def period(self) -> float:
+        """The half period in force."""
+        if self.half_period is not None:
+            return self.half_period
+        if self.name == "sobolev1d":
+            largest = max(float(np.abs(self.real).max()), float(np.abs(self.generated_points).max()))
+            return _HALF_PERIOD if largest < _HALF_PERIOD else _ROOM * largest
+        widest = float(max(self.bandwidth_schedule or self.bandwidths))
+        fits = self._spread + _PADDING * widest < 2 * _HALF_PERIOD
+        return _HALF_PERIOD if fits else self._spread + _PADDING * widest
+
+    @cached_property
+    def map(self) -> FeatureMap | None:
+        """The feature map; None for a history of kernels, and for the energy distance."""
+        if self.name == "linear" or self.name == "quadratic":
+            return feature_maps.polynomial(self.axes, self.name == "quadratic")
+        if self.name == "fourier":
+            smallest = float(min([*self.bandwidths, *(self.bandwidth_schedule or ())]))
+            count = self.feature_count or feature_maps.harmonics_needed(smallest, self.period)
+            if count > _MOST_FEATURES:
+                raise ParameterError("bandwidth", self.bandwidth, f"larger: it needs {count} harmonics")
+            return feature_maps.fourier(self.bandwidths, self.period, count)
+        if self.name == "sobolev1d":
+            return feature_maps.sobolev(self.period, self.nodes or _NODES)
+        if self.name == "random":
+            count = self.feature_count or _RANDOM_FEATURES
+            frequencies = feature_maps.random_frequencies(self.axes, self.bandwidths, count, self.feature_seed)
+            return feature_maps.waves(frequencies, len(self.bandwidths))
+        return feature_maps.waves(self.features) if self.name == "frequencies" else None
+
+    @cached_property
+    def metric(self) -> Kernel | None:
+        """The kernel that the features stand for, divided by its value at 0; None where it is none of the library's."""
+        if self.name == "history" and self.kernel is not None:
+            return self.kernel  # type: ignore[no-any-return]
+        if self.name in _WITH_BANDWIDTH:
+            widths = self.bandwidths
+            return RBF(float(widths[0])) if len(widths) == 1 else RBFSum(tuple(widths))
+        return None
+
+    @property
+    def height(self) -> float:
+        """Value of the kernel at distance 0, by which `metric` is to be multiplied."""
+        return float(len(self.bandwidths)) if self.name in _WITH_BANDWIDTH and self.kernel is None else 1.0
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Coordinates between which the features are what they stand for."""
+        if self.name == "sobolev1d":
+            return -self.period, self.period
+        if self.name != "fourier":
+            return -np.inf, np.inf
+        room = 2 * self.period - _PADDING * max(self.bandwidth_schedule or self.bandwidths)
+        return float(self.real.max()) - room, float(self.real.min()) + room
+
+    @property
+    def domain(self) -> tuple[float, float]:
+        """Coordinates beyond which a run ends: off the nodes, or a whole circle away from a real point."""
+        if self.name != "fourier":
+            return self.limits
+        around = 2 * self.period
+        return float(self.real.max()) - around, float(self.real.min()) + around
+
+    @cached_property
+    def target_modes(self) -> Modes:
+        """Modes of the target, for occupancy and coverage."""
+        return modes_of(self.real, self.modes, self.mode_radius, length=float(self.bandwidths.max()))
+
+    def require_distinct(self) -> None:
+        """Refuse points that coincide, whose entropy is infinite.
+
+        Raises:
+            DegenerateQuantiles: If two generated points are equal.
+        """
+        if len(np.unique(self.generated_points)) < len(self.generated_points):
+            raise DegenerateQuantiles("generated_points coincide: entropy needs points that are all different")
+
+    def check_cells(self, over: Mapping[str, Any]) -> tuple[dict[str, Array], int]:
+        checked, cells = super().check_cells(over)
+        if "critic_penalty" in checked and (self.fast or self.starts_at_best):
+            numbers_in("critic_penalty", over["critic_penalty"], above=0)
+        return checked, cells
+
+    def check_varied(self, name: str, values: Any) -> Array:
+        if name == "bandwidth" and self.name in _WITH_BANDWIDTH:
+            array = numbers_in(name, values, above=0)
+            if array.ndim != 1:
+                raise ParameterError(name, values, "a one-dimensional array, one value per cell")
+            return array
+        if name == "generated_points":
+            array = real_array(name, values)
+            if array.ndim != 3 or array.shape[1:] != self.generated_points.shape:
+                raise ParameterError(name, f"shape {array.shape}", f"(cells, *{self.generated_points.shape})")
+            return array
+        return super().check_varied(name, values)
+
+    def encode(self, name: str, value: Any) -> Any:
+        return law_to_dict(value) if is_law(value) else super().encode(name, value)
+
+    def pair(self) -> Pair:
+        from ganscope.games.dualflow.feature import pair as feature_pair
+
+        return feature_pair.pair_of(self)
+
+    def states(self, run: Any) -> tuple[Array, Array]:
+        if "discriminator" not in run or self.map is None:
+            raise NotApplicable(f"features = {self.name!r} record no coefficients of the discriminator")
+        points = run.generated_points.transpose("time", "point", "axis").values
+        # cells of a batch are as wide as the widest of them
+        return points, run.discriminator.transpose("time", "feature").values[:, : self.map.size]
+
+    def linearisation(self) -> Linear:
+        """The flow beside the matched data, in the coordinates of its modes.
+
+        Raises:
+            NotApplicable: If that is no equilibrium or has no linearisation.
+        """
+        from ganscope.games.dualflow.feature.linearisation import matched_modes
+
+        return matched_modes(self)
+
+    def constants(self) -> Constants:
+        """Moduli of convexity and Lipschitz constants that hold at all times.
+
+        Raises:
+            NotApplicable: If the features are not bounded, or there is no penalty.
+        """
+        from ganscope.games.dualflow.feature.linearisation import constants
+
+        return constants(self)
+
+    def suprema(self, horizon: float) -> Suprema:
+        """Largest speeds and accelerations of both players along the flow."""
+        from ganscope.games.dualflow.feature.linearisation import suprema
+
+        return suprema(self, horizon)
+
+    def tracked(self, run: Any) -> Tracked:
+        from ganscope.games.dualflow.feature import simulation as feature_simulation
+
+        return feature_simulation.tracked(self, run)
+
+    def trajectories(self, request: Request) -> dict[str, Variable]:
+        from ganscope.games.dualflow.feature import simulation as feature_simulation
+
+        return feature_simulation.trajectories(self, request)
+
+    def predict(
+        self, level: str | None = None, rule: str | None = None, step_size: float | None = None, **options: Any
+    ) -> Prediction:
+        from ganscope.games.dualflow.feature import prediction as feature_prediction
+
+        return feature_prediction.predict(self, level, rule, step_size, **options)
+
+    def spectrum(self, at: Any = None, rule: str | None = None, **options: Any) -> Spectrum:
+        from ganscope.games.dualflow.feature import prediction as feature_prediction
+
+        return feature_prediction.spectrum(self, at, rule, **options)
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self.stream_name() == other.stream_name()
+
+    __hash__ = DualGame.__hash__
+
+
+def _points(name: str, value: Any) -> Array:
+    points = real_array(name, value, expected="finite numbers of shape (points, axes)")
+    points = points[:, None] if points.ndim == 1 else points
+    if points.ndim != 2 or points.size == 0:
+        raise ParameterError(name, f"shape {points.shape}", "an array of shape (points, axes), at least one point")
+    return points
