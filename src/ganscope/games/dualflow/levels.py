@@ -26,6 +26,8 @@ FLOW = "flow"
 EXPLICIT, EXPLICIT_SEQUENTIAL = "explicit", "explicit_sequential"
 JKO, JKO_SEQUENTIAL, NASH, MIDPOINT = "jko", "jko_sequential", "nash", "midpoint"
 SCHEMES = (EXPLICIT, EXPLICIT_SEQUENTIAL, JKO, JKO_SEQUENTIAL, NASH, MIDPOINT)
+# Schemes whose generator solves a proximal problem.
+IMPLICIT = (JKO, JKO_SEQUENTIAL, NASH)
 # Numbers of the schemes, as compiled code knows them.
 CODES = {name: code for code, name in enumerate(SCHEMES)}
 

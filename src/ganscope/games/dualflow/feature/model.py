@@ -14,7 +14,6 @@ References:
     Arbel, Korba, Salim, Gretton. Maximum mean discrepancy gradient flow. NeurIPS 2019.
 """
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,13 +22,14 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from ganscope.core.checks import integer, number, numbers_in, one_of, real_array
+from ganscope.core.checks import numbers_in, real_array
 from ganscope.core.errors import NotApplicable, ParameterError
 from ganscope.core.game import Level, Request, Variable
 from ganscope.core.outcome import Prediction, Spectrum
-from ganscope.games.dualflow.failures import DegenerateQuantiles, DomainWarning
+from ganscope.games.dualflow.failures import DegenerateQuantiles
+from ganscope.games.dualflow.feature import checks
 from ganscope.games.dualflow.feature import maps as feature_maps
-from ganscope.games.dualflow.feature.laws import is_law, law_from_dict, law_to_dict
+from ganscope.games.dualflow.feature.laws import is_law, law_to_dict
 from ganscope.games.dualflow.feature.maps import FeatureMap
 from ganscope.games.dualflow.game import SPEEDS, DualGame, Tracked
 from ganscope.games.dualflow.levels import dual_levels
@@ -37,20 +37,16 @@ from ganscope.games.dualflow.modes import Modes, modes_of
 from ganscope.games.dualflow.pair import Pair
 from ganscope.games.dualflow.theory.affine import Linear
 from ganscope.games.dualflow.theory.rates import Constants, Suprema
-from ganscope.games.kernel.kernels import RBF, Kernel, RBFSum, kernel_from_dict
+from ganscope.games.kernel.kernels import RBF, Kernel, RBFSum
 
 Array = npt.NDArray[np.float64]
 
-FEATURES = ("fourier", "sobolev1d", "linear", "quadratic", "random", "history", "energy")
-STARTS = ("zero", "equilibrium")
-_ON_A_LINE = ("fourier", "sobolev1d")
 _WITH_BANDWIDTH = ("fourier", "random", "history")
 _HALF_PERIOD, _NODES, _RANDOM_FEATURES = 8.0, 641, 512
 # Domain of hat functions, relative to the farthest point, where the usual one is too small.
 _ROOM = 1.5
 # Bandwidths between points and their images on the circle that keep the kernel what it is.
 _PADDING = 6.0
-_MOST_FEATURES = 10**7
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,118 +125,7 @@ class FeatureGAN(DualGame):
 
     def __post_init__(self) -> None:
         self.check_numbers()
-        self._check_points()
-        self._check_features()
-        self._check_rest()
-        self._check_domain()
-
-    def _set(self, name: str, value: Any) -> None:
-        if isinstance(value, np.ndarray):
-            value.flags.writeable = False
-        object.__setattr__(self, name, value)
-
-    def _check_points(self) -> None:
-        self._set("generated_points", _points("generated_points", self.generated_points))
-        if isinstance(self.real_points, Mapping):
-            self._set("real_points", law_from_dict(self.real_points))
-        if is_law(self.real_points):
-            if self.axes != 1:
-                raise ParameterError("real_points", "a distribution", f"points of d = {self.axes} columns")
-        else:
-            self._set("real_points", _points("real_points", self.real_points))
-            if self.real_points.shape[1] != self.axes:
-                given = f"d = {self.axes} columns"
-                raise ParameterError(
-                    "generated_points", given, f"{self.real_points.shape[1]} columns, like real_points"
-                )
-        if not np.all(np.isfinite(self.real)):
-            raise ParameterError("real_points", "a distribution", "one whose quantiles are finite")
-
-    def _check_features(self) -> None:
-        if isinstance(self.features, str):
-            one_of("features", self.features, FEATURES)
-            if self.features in _ON_A_LINE and self.axes != 1:
-                raise ParameterError("features", self.features, f"another one: it needs d = 1, not {self.axes}")
-        else:
-            frequencies = real_array("features", self.features, ndim=2, expected="a name or frequencies (J, d)")
-            if frequencies.shape[1] != self.axes or not len(frequencies):
-                expected = f"frequencies of shape (J, {self.axes}), or one of {', '.join(FEATURES)}"
-                raise ParameterError("features", f"shape {frequencies.shape}", expected)
-            self._set("features", frequencies)
-        if self.feature_count is not None:
-            count = integer("feature_count", self.feature_count, at_least=1)
-            if self.features not in ("fourier", "random") if isinstance(self.features, str) else True:
-                raise ParameterError("feature_count", count, "nothing: only fourier and random features are counted")
-            if count > _MOST_FEATURES:
-                raise ParameterError("feature_count", count, f"at most {_MOST_FEATURES:g}")
-            self._set("feature_count", count)
-        widths = numbers_in("bandwidth", self.bandwidth, above=0)
-        if widths.ndim > 1 or widths.size == 0:
-            raise ParameterError("bandwidth", self.bandwidth, "a number > 0, or a list of them")
-        self._set("bandwidth", float(widths) if widths.ndim == 0 else tuple(float(w) for w in widths))
-        if self.half_period is not None:
-            self._set("half_period", number("half_period", self.half_period, above=0))
-        if self.nodes is not None:
-            self._set("nodes", integer("nodes", self.nodes, at_least=3))
-        if isinstance(self.kernel, Mapping):
-            self._set("kernel", kernel_from_dict(self.kernel))
-        if self.kernel is not None and (not isinstance(self.kernel, Kernel) or self.name != "history"):
-            expected = "a kernel such as RBF(1.0) with features = 'history', otherwise None"
-            raise ParameterError("kernel", self.kernel, expected)
-        self._set("keep_tolerance", number("keep_tolerance", self.keep_tolerance, at_least=0))
-        self._set("feature_seed", integer("feature_seed", self.feature_seed))
-
-    def _check_rest(self) -> None:
-        center = np.broadcast_to(real_array("center", self.center), np.shape(self.center) or ())
-        if center.shape not in ((), (self.axes,)):
-            raise ParameterError("center", self.center, f"a number or {self.axes} numbers")
-        self._set("center", float(center) if center.shape == () else np.array(center))
-        if not isinstance(self.fast, bool | np.bool_):
-            raise ParameterError("fast", self.fast, "True or False")
-        self._set("fast", bool(self.fast))
-        if self.fast:
-            self.require_penalty("fast = True")
-        if self.clip is not None:
-            self._set("clip", number("clip", self.clip, above=0))
-            if self.fast or self.map is None:
-                raise ParameterError("clip", self.clip, "None: only coefficients of finitely many features are clipped")
-        if self.bandwidth_schedule is not None:
-            ends = numbers_in("bandwidth_schedule", self.bandwidth_schedule, shape=(2,), above=0)
-            if self.name not in ("fourier", "random"):
-                expected = "None: only fourier and random features have a bandwidth to change"
-                raise ParameterError("bandwidth_schedule", self.bandwidth_schedule, expected)
-            if len(self.bandwidths) > 1:
-                raise ParameterError("bandwidth", self.bandwidth, "one number with bandwidth_schedule")
-            self._set("bandwidth_schedule", (float(ends[0]), float(ends[1])))
-        if isinstance(self.initial_discriminator, str):
-            one_of("initial_discriminator", self.initial_discriminator, STARTS)
-            if self.initial_discriminator == "equilibrium":
-                self.require_penalty("initial_discriminator = 'equilibrium'")
-        elif self.map is None:
-            expected = f"one of {', '.join(STARTS)} with features = {self.name!r}"
-            raise ParameterError("initial_discriminator", self.initial_discriminator, expected)
-        else:
-            a = numbers_in("initial_discriminator", self.initial_discriminator, shape=(self.map.size,))
-            self._set("initial_discriminator", a)
-        if self.entropy > 0 and self.map is None:
-            raise ParameterError("entropy", self.entropy, f"0 with features = {self.name!r}")
-        if self.entropy > 0 and self.axes == 1 and len(self.generated_points) < 2:
-            raise ParameterError("entropy", self.entropy, "0 for a single point")
-        if self.mode_radius is not None:
-            self._set("mode_radius", number("mode_radius", self.mode_radius, above=0))
-        if self.modes is not None:
-            centres = _points("modes", self.modes)
-            if centres.shape[1] != self.axes:
-                raise ParameterError("modes", f"shape {centres.shape}", f"{self.axes} columns, like real_points")
-            self._set("modes", centres)
-
-    def _check_domain(self) -> None:
-        low, high = self.limits
-        points = self.generated_points if self.name == "fourier" else np.concatenate([self.real, self.generated_points])
-        if np.min(points) < low or np.max(points) > high or (self.name == "fourier" and self._spread > high - low):
-            wanted = "2 half_period > spread of all points + 6 bandwidths"
-            what = f"{wanted} expected" if self.name == "fourier" else "points lie beyond it"
-            warnings.warn(f"half_period = {self.period:g} is too small: {what}", DomainWarning, stacklevel=4)
+        checks.check(self)
 
     def require_penalty(self, what: str) -> None:
         """Refuse critic_penalty = 0, for which there is no best discriminator.
@@ -254,7 +139,7 @@ class FeatureGAN(DualGame):
     @property
     def starts_at_best(self) -> bool:
         """Whether the discriminator starts as the best one for the first points."""
-        return isinstance(self.initial_discriminator, str) and self.initial_discriminator == STARTS[1]
+        return isinstance(self.initial_discriminator, str) and self.initial_discriminator == checks.STARTS[1]
 
     @property
     def name(self) -> str:
@@ -281,7 +166,8 @@ class FeatureGAN(DualGame):
         return np.atleast_1d(np.asarray(self.bandwidth, np.float64))
 
     @property
-    def _spread(self) -> float:
+    def spread(self) -> float:
+        """Largest distance of two points along an axis, real or generated."""
         everything = np.concatenate([self.real, self.generated_points])
         return float(np.ptp(everything))
 
@@ -294,8 +180,8 @@ class FeatureGAN(DualGame):
             largest = max(float(np.abs(self.real).max()), float(np.abs(self.generated_points).max()))
             return _HALF_PERIOD if largest < _HALF_PERIOD else _ROOM * largest
         widest = float(max(self.bandwidth_schedule or self.bandwidths))
-        fits = self._spread + _PADDING * widest < 2 * _HALF_PERIOD
-        return _HALF_PERIOD if fits else self._spread + _PADDING * widest
+        fits = self.spread + _PADDING * widest < 2 * _HALF_PERIOD
+        return _HALF_PERIOD if fits else self.spread + _PADDING * widest
 
     @cached_property
     def map(self) -> FeatureMap | None:
@@ -305,7 +191,7 @@ class FeatureGAN(DualGame):
         if self.name == "fourier":
             smallest = float(min([*self.bandwidths, *(self.bandwidth_schedule or ())]))
             count = self.feature_count or feature_maps.harmonics_needed(smallest, self.period)
-            if count > _MOST_FEATURES:
+            if count > checks.MOST_FEATURES:
                 raise ParameterError("bandwidth", self.bandwidth, f"larger: it needs {count} harmonics")
             return feature_maps.fourier(self.bandwidths, self.period, count)
         if self.name == "sobolev1d":
@@ -424,9 +310,9 @@ class FeatureGAN(DualGame):
         return suprema(self, horizon)
 
     def tracked(self, run: Any) -> Tracked:
-        from ganscope.games.dualflow.feature import simulation as feature_simulation
+        from ganscope.games.dualflow.feature import record
 
-        return feature_simulation.tracked(self, run)
+        return record.tracked(self, run)
 
     def trajectories(self, request: Request) -> dict[str, Variable]:
         from ganscope.games.dualflow.feature import simulation as feature_simulation
@@ -449,11 +335,3 @@ class FeatureGAN(DualGame):
         return type(self) is type(other) and self.stream_name() == other.stream_name()
 
     __hash__ = DualGame.__hash__
-
-
-def _points(name: str, value: Any) -> Array:
-    points = real_array(name, value, expected="finite numbers of shape (points, axes)")
-    points = points[:, None] if points.ndim == 1 else points
-    if points.ndim != 2 or points.size == 0:
-        raise ParameterError(name, f"shape {points.shape}", "an array of shape (points, axes), at least one point")
-    return points

@@ -3,20 +3,17 @@
 import math
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.integrate import solve_ivp
 
 from ganscope.core.errors import NotApplicable, ParameterError
 from ganscope.core.game import Request, Variable
 from ganscope.core.parallel import cores, run_tasks
 from ganscope.core.random import keys
 from ganscope.dynamics.extrapolation import INTERRUPTED
-from ganscope.games.dualflow import observables, schemes
 from ganscope.games.dualflow.failures import (
     DomainTooSmall,
     NashNotConverged,
@@ -24,19 +21,15 @@ from ganscope.games.dualflow.failures import (
     ProxNotConverged,
     StepTooLarge,
 )
-from ganscope.games.dualflow.feature import engine
-from ganscope.games.dualflow.feature.history import HistoryPair
-from ganscope.games.dualflow.feature.limit import LimitPair
+from ganscope.games.dualflow.feature import engine, one_by_one
 from ganscope.games.dualflow.feature.maps import HARMONIC, WAVES, FeatureMap
 from ganscope.games.dualflow.feature.pair import TOO_LARGE, FeaturePair, mean_features
-from ganscope.games.dualflow.feature.quantile_flow import QuantilePair
-from ganscope.games.dualflow.feature.sums import mean
-from ganscope.games.dualflow.game import Tracked, fail
+from ganscope.games.dualflow.feature.record import DIMENSIONS, Record, observed
+from ganscope.games.dualflow.game import fail
 from ganscope.games.dualflow.levels import (
     CODES,
     FLOW,
-    JKO,
-    JKO_SEQUENTIAL,
+    IMPLICIT,
     NASH,
     NASH_ROUNDS,
     ORDERS,
@@ -44,28 +37,16 @@ from ganscope.games.dualflow.levels import (
     step_of,
     strides,
 )
-from ganscope.games.kernel import fourier_grid
-from ganscope.games.kernel.model import KernelGAN
-from ganscope.games.kernel.sums import mmd_squared
 
 if TYPE_CHECKING:
     from ganscope.games.dualflow.feature.model import FeatureGAN
 
 Array = npt.NDArray[np.float64]
 
-_IMPLICIT = (JKO, JKO_SEQUENTIAL, NASH)
 # Numbers that one call of compiled code works through, some tenths of a second, and velocities of the flow in one.
 _CALL, _EVALUATIONS = 3e8, 2000
 # Coordinates beyond which a flow has left every bounded region.
 _BOUND = 1e12
-
-
-@dataclass
-class Record:
-    """States of a batch of lanes: points `[lanes, records, N, d]`, coefficients `[lanes, records, p]` if there are."""
-
-    points: Array
-    coefficients: Array
 
 
 def trajectories(game: "FeatureGAN", request: Request) -> dict[str, Variable]:
@@ -88,21 +69,18 @@ def trajectories(game: "FeatureGAN", request: Request) -> dict[str, Variable]:
     variables: dict[str, Array] = {}
     for one, lanes, part in parts:
         with np.errstate(over="ignore", invalid="ignore"):  # of runs that blow up
-            measured = _observed(one, request, lanes, part)
+            measured = observed(one, request, lanes, part)
         for name, values in measured.items():
             whole = variables.setdefault(name, np.full((len(starts), *values.shape[1:]), np.nan))
             whole[lanes] = values
     shape = (request.cells, request.replicas)
     labelled = {
         "generated_points": (("time", "point", "axis"), record.points),
-        **{name: (_DIMENSIONS.get(name, ("time",)), values) for name, values in variables.items()},
+        **{name: (DIMENSIONS.get(name, ("time",)), values) for name, values in variables.items()},
     }
     if game.map is not None:
         labelled["discriminator"] = (("time", "feature"), record.coefficients)
     return {name: (dims, values.reshape(*shape, *values.shape[1:])) for name, (dims, values) in labelled.items()}
-
-
-_DIMENSIONS = {"occupancy": ("time", "mode")}
 
 
 def _warn(game: "FeatureGAN", request: Request) -> None:
@@ -125,25 +103,25 @@ def _check(game: "FeatureGAN", request: Request, options: dict[str, Any]) -> Non
     """
     level, entropy = request.level, bool(np.any(game.column(request, "entropy") > 0))
     batch = options.get("batch")
-    noisy = entropy and level != FLOW and level not in _IMPLICIT
+    noisy = entropy and level != FLOW and level not in IMPLICIT
     if request.replicas > 1 and batch is None and not noisy:
         raise ParameterError("replicas", request.replicas, "1: without batch and noise nothing is random")
     if batch is not None and (game.map is None or level == NASH):
         raise NotApplicable(f"batch is for schemes other than nash and features other than {game.name!r}")
-    if entropy and game.axes > 1 and (level == FLOW or level in _IMPLICIT):
+    if entropy and game.axes > 1 and (level == FLOW or level in IMPLICIT):
         expected = (
             f"0 in {game.axes} dimensions at level {level!r}: only points on a line have entropy; explicit adds noise"
         )
         raise ParameterError("entropy", game.entropy, expected)
-    if entropy and (level == FLOW or level in _IMPLICIT):
-        if game.fast and level in _IMPLICIT:
+    if entropy and (level == FLOW or level in IMPLICIT):
+        if game.fast and level in IMPLICIT:
             raise NotApplicable("entropy with fast = True has no proximal steps; use level flow or explicit")
         game.require_distinct()
     if game.clip is not None and level == FLOW:
         raise NotApplicable("the flow of a clipped discriminator is not smooth; use a scheme with a small step_size")
-    if game.bandwidth_schedule is not None and game.fast and level in _IMPLICIT:
+    if game.bandwidth_schedule is not None and game.fast and level in IMPLICIT:
         raise NotApplicable("bandwidth_schedule with fast = True has no proximal steps; use level explicit or flow")
-    if game.name == "energy" and not game.fast and (level == FLOW or level in _IMPLICIT):
+    if game.name == "energy" and not game.fast and (level == FLOW or level in IMPLICIT):
         raise NotApplicable(
             f"features = 'energy' without fast has no level {level!r}: its force jumps; use sobolev1d or explicit"
         )
@@ -185,7 +163,7 @@ def _run(
 ) -> Record:
     rates = np.stack([game.column(request, name) for name in engine.RATES], axis=1)
     rates = np.ascontiguousarray(rates[lanes // request.replicas])
-    if game.map is not None and not (game.fast and request.level in _IMPLICIT):
+    if game.map is not None and not (game.fast and request.level in IMPLICIT):
         if request.level == FLOW:
             return _flow(game, request, options, starts, rates, lanes)
         return _schemes(game, request, options, starts, rates, lanes)
@@ -194,7 +172,11 @@ def _run(
     for k, lane in enumerate(lanes):
         one = game.replace(**_own(game, request, int(lane) // request.replicas), generated_points=starts[k])
         try:
-            states = _slow_flow(one, request, options) if request.level == FLOW else _slow_scheme(one, request, options)
+            states = (
+                one_by_one.flow(one, request, options)
+                if request.level == FLOW
+                else one_by_one.scheme(one, request, options)
+            )
             for n, state in states:
                 points[k, n] = state
         except (StepTooLarge, ProxNotConverged, NashNotConverged) as error:
@@ -264,7 +246,7 @@ def _schemes(
     centre = np.broadcast_to(np.asarray(game.center, np.float64), (game.axes,)).copy()
     domain, real = np.array(game.domain), np.array(game.real)
     code, batch = CODES[request.level], options.get("batch") or 0
-    work = x[0].size * max(1, m.size) * (20 if request.level in _IMPLICIT else 2)
+    work = x[0].size * max(1, m.size) * (20 if request.level in IMPLICIT else 2)
 
     def task(first: int, last: int) -> Callable[[Callable[[float], None]], None]:
         table, amplitudes = m.table.copy(), m.amplitudes.copy()
@@ -371,152 +353,3 @@ def _flow(
         assert error is not None
         fail(request, int(lanes[lane]) // request.replicas, error)
     return record
-
-
-def _slow_scheme(game: "FeatureGAN", request: Request, options: dict[str, Any]) -> Iterator[tuple[int, Array]]:
-    """A scheme step by step, for discriminators without a feature map and for proximal steps of the fast limit."""
-    pair = game.pair()
-    x: Any = np.array(game.generated_points)
-    y: Any = pair.start() if isinstance(pair, HistoryPair) else np.empty(0)
-    limited = isinstance(pair, LimitPair)
-    known = {k: v for k, v in options.items() if k not in ("batch", "tolerance")}
-    level = (JKO if request.level in _IMPLICIT else "explicit") if limited else request.level
-    if limited:
-        known = {k: v for k, v in known.items() if k.startswith("prox")}
-    for n, pieces in enumerate(strides(request)):
-        for steps, step in pieces:
-            for _ in range(steps):
-                x, y = schemes.step(pair, level, x, y, step, **known)
-                if not np.all(np.isfinite(x)):
-                    return
-        yield n, x
-
-
-def _slow_flow(game: "FeatureGAN", request: Request, options: dict[str, Any]) -> Iterator[tuple[int, Array]]:
-    """The flow, for discriminators without a feature map."""
-    times = request.schedule.times
-    if not game.fast:
-        yield from enumerate(_history_flow(game, times, options["tolerance"]))
-        return
-    pair = game.pair()
-    assert isinstance(pair, LimitPair)
-    if isinstance(pair, QuantilePair):
-        yield from enumerate(pair.trajectory(times, options["tolerance"]))
-        return
-    shape = game.generated_points.shape
-    nothing = np.empty(0)
-
-    def velocity(t: float, flat: Array) -> Array:
-        return np.asarray(-game.generator_lr * pair.gradient(0, flat.reshape(shape), nothing).ravel())
-
-    start = np.array(game.generated_points).ravel()
-    tolerance = max(options["tolerance"], 1e-12)
-    smooth = game.name != "energy"
-    if times[-1] > 0:
-        method = "DOP853" if smooth else "RK45"
-        if not smooth:
-            tolerance = max(tolerance, 1e-6)
-        found = solve_ivp(velocity, (0.0, times[-1]), start, method, times, rtol=tolerance, atol=tolerance)
-        yield from enumerate(found.y.T.reshape(-1, *shape))
-    else:
-        yield 0, start.reshape(shape)
-
-
-def _history_flow(game: "FeatureGAN", times: Array, tolerance: float) -> Array:
-    """The flow of a kernel's discriminator without features of its own.
-
-    Gaussian kernels have exact features, on a line those of `fourier`; otherwise it is the flow of a `KernelGAN` whose
-    points all move alike, on a grid of waves where there is one, and with the whole history else.
-    """
-    from ganscope.core.simulate import simulate
-
-    kernel, height = game.metric, game.height
-    assert kernel is not None
-    if game.axes == 1 and game.kernel is None:
-        run = simulate(game.replace(features="fourier"), FLOW, save_at=times, tolerance=tolerance)
-        return np.asarray(run.generated_points.values)
-    waves = fourier_grid.supports(kernel, game.axes)
-    # A kernel of height h is one of height 1 with the discriminator's speed and penalty h times and 1 / h as large.
-    speed, penalty = game.discriminator_lr * height, game.critic_penalty / height
-    same = KernelGAN(
-        game.real, game.generated_points, kernel=kernel, regularization=penalty, generator_lr=game.generator_lr,
-        discriminator_lr=speed, weighting="unit", representation="fourier_grid" if waves else "history",
-        initial_discriminator=game.initial_discriminator,
-    )  # fmt: skip
-    # The whole history makes every step dear: its own tolerance, unless another one was asked for.
-    asked = tolerance if waves or tolerance != game.levels[FLOW].options["tolerance"] else None
-    run = simulate(same, "gda", rule=FLOW, save_at=times * speed, tolerance=asked)
-    return np.asarray(run.generated_points.values)
-
-
-def _observed(game: "FeatureGAN", request: Request, lanes: Any, record: Record) -> dict[str, Array]:
-    """What is measured on the points; fills in the best discriminator where the discriminator is fast."""
-    points, real, modes = record.points, np.asarray(game.real), game.target_modes
-    occupied = observables.occupancy(points, modes)
-    found = {
-        "occupancy": occupied,
-        "mass_coverage": observables.mass_coverage(occupied, modes),
-        "dispersion": observables.dispersion(points, real),
-        "atoms": observables.atoms(points).astype(np.float64),
-        "energy_distance": np.stack([observables.energy_distance(lane, real) for lane in points]),
-        "w2": np.stack([observables.w2_over_time(lane, real) for lane in points]),
-    }
-    if game.axes > 1:
-        found["sliced_w2"] = np.stack([observables.sliced_w2_over_time(lane, real) for lane in points])
-    penalty = game.column(request, "critic_penalty")[lanes // request.replicas][:, None]
-    if game.map is None:
-        found["mmd"] = np.sqrt(np.maximum(_mmd_squared(game, points, found["energy_distance"]), 0.0))
-        return found
-    m = game.map
-    target, means = mean_features(m, real), np.empty((*points.shape[:2], m.size))
-    for lane in range(len(points)):
-        for n in range(points.shape[1]):
-            mean(m.kind, points[lane, n], m.table, m.amplitudes, m.geometry, means[lane, n])
-    gap = target - means
-    found["mmd"] = np.linalg.norm(gap, axis=-1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        best = gap / penalty[..., None]
-        if game.fast:
-            record.coefficients[:] = best
-        distance = np.sum((record.coefficients - best) ** 2, axis=-1)
-        found["discriminator_gap"] = np.where(penalty > 0, penalty / 2 * distance, np.nan)
-    return found
-
-
-def _mmd_squared(game: "FeatureGAN", points: Array, energy: Array) -> Array:
-    if game.name == "energy":
-        return energy if game.axes == 1 else 2 * energy
-    kernel, real = game.metric, np.array(game.real)
-    assert kernel is not None
-    equal, ours = np.full(len(real), 1 / len(real)), np.full(points.shape[2], 1 / points.shape[2])
-    own = mmd_squared(kernel, real, equal, real[:1], np.zeros(1))
-    result = np.full(points.shape[:2], np.nan)
-    for place in np.ndindex(*result.shape):
-        if np.all(np.isfinite(points[place])):
-            result[place] = mmd_squared(kernel, real, equal, np.array(points[place]), ours, own)
-    return game.height * result
-
-
-def tracked(game: "FeatureGAN", run: Any) -> Tracked:
-    """What the verdict on a run is made of."""
-    points = run.generated_points.transpose("time", "point", "axis").values
-    w2 = run.w2.values
-    if np.any(np.isnan(w2[np.all(np.isfinite(points), axis=(1, 2))])):
-        w2 = run.sliced_w2.values
-    deviation = math.sqrt(float(observables.total_variance(np.asarray(game.real))))
-    with np.errstate(invalid="ignore", over="ignore"):
-        size = np.sqrt(np.mean(np.sum(points**2, axis=-1), axis=-1))
-        if "discriminator" in run and not game.fast:
-            size = np.hypot(size, np.linalg.norm(game.states(run)[1], axis=-1))
-        quantiles = np.quantile(points, (0.1, 0.5, 0.9), axis=1).transpose(1, 0, 2).reshape(len(points), -1)
-    occupied, weights = run.occupancy.transpose("time", "mode").values[-1], game.target_modes.weights
-    missing = None
-    if np.any(occupied < 0.25 * weights):
-        which = int(np.argmin(occupied - weights))
-        missing = (
-            f"Mode {which + 1} of {len(weights)} holds {occupied[which]:.3g} of the generated mass, "
-            f"{weights[which]:.3g} of the real one."
-        )
-    elif deviation > 0 and run.dispersion.values[-1] < 0.05:
-        missing = f"The variance is {run.dispersion.values[-1]:.3g} of the target's."
-    return Tracked(w2, size, quantiles, deviation if deviation > 0 else float(w2[0]), missing)
