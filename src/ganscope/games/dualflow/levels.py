@@ -18,6 +18,9 @@ References:
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from ganscope.core.checks import integer, number, one_of
 from ganscope.core.errors import ParameterError
 from ganscope.core.game import Level, Request
@@ -122,3 +125,13 @@ def strides(request: Request) -> Iterator[list[tuple[int, float]]]:
             yield [(steps - 1, step), (1, schedule.last_share * step)]
         else:
             yield [(steps, step)]
+
+
+def stride_arrays(request: Request) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """`strides` as compiled loops take them: numbers and sizes of the steps before each record, both `[records, 2]`."""
+    plan = list(strides(request))
+    counts, sizes = np.zeros((len(plan), 2), np.int64), np.zeros((len(plan), 2))
+    for record, parts in enumerate(plan):
+        for k, (count, size) in enumerate(parts):
+            counts[record, k], sizes[record, k] = count, size
+    return counts, sizes

@@ -26,7 +26,6 @@ from ganscope.core.outcome import Prediction, Spectrum
 from ganscope.games.dualflow import levels
 from ganscope.games.dualflow.clipped import engine as clipped_engine
 from ganscope.games.dualflow.clipped import flow as clipped_flow
-from ganscope.games.dualflow.dirac.model import step_plan
 from ganscope.games.dualflow.game import SPEEDS, DualGame, Tracked
 from ganscope.games.dualflow.pair import Pair
 from ganscope.games.dualflow.spaces import Box, Euclidean
@@ -158,7 +157,7 @@ class ClippedGAN(DualGame):
         if request.level == levels.FLOW:
             exact_flow(numbers, starts, np.array(request.schedule.times), out)
         else:
-            counts, sizes = step_plan(request)
+            counts, sizes = levels.stride_arrays(request)
             code = levels.CODES[request.level]
             first = options.get("order", levels.ORDERS[0]) == levels.ORDERS[0]
             repeats = options.get("discriminator_steps", 1)

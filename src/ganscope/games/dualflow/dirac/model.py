@@ -230,7 +230,7 @@ class DiracGAN(DualGame):
     def _run_scheme(
         self, request: Request, options: dict[str, Any], loss: int, numbers: Array, starts: Array, out: Array
     ) -> None:
-        counts, sizes = step_plan(request)
+        counts, sizes = levels.stride_arrays(request)
         end = np.zeros((request.cells, 6))
         dirac_engine.run_scheme(
             levels.CODES[request.level],
@@ -266,13 +266,3 @@ class DiracGAN(DualGame):
         from ganscope.games.dualflow.dirac import prediction as dirac_prediction
 
         return dirac_prediction.spectrum(self, at, rule, **options)
-
-
-def step_plan(request: Request) -> tuple[npt.NDArray[np.int64], Array]:
-    """Numbers and sizes of the steps before each record, both `[records, 2]`, as compiled loops take them."""
-    plan = list(levels.strides(request))
-    counts, sizes = np.zeros((len(plan), 2), np.int64), np.zeros((len(plan), 2))
-    for record, parts in enumerate(plan):
-        for k, (count, size) in enumerate(parts):
-            counts[record, k], sizes[record, k] = count, size
-    return counts, sizes

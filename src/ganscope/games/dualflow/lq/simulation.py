@@ -20,7 +20,7 @@ from ganscope.games.dualflow.levels import (
     ORDERS,
     check_options,
     step_of,
-    strides,
+    stride_arrays,
 )
 from ganscope.games.dualflow.lq.engine import NO_NASH, TOO_LARGE, run_flow, run_scheme
 from ganscope.games.dualflow.lq.gaussian import factor_of, factor_w2
@@ -147,8 +147,7 @@ def _run(
     if request.level == FLOW:
         run_flow(start, numbers, sizes, np.array(request.schedule.times), options["tolerance"], out, status)
         return out
-    plan = [[*part, (0, 0.0)][:2] for part in strides(request)]
-    counts, steps = np.array([[n for n, _ in part] for part in plan]), np.array([[h for _, h in part] for part in plan])
+    counts, steps = stride_arrays(request)
     flags = np.array(
         [
             request.level in (JKO, JKO_SEQUENTIAL, NASH),
