@@ -699,11 +699,11 @@ def test_modes_in_the_plane_are_found_and_climbed_to():
 
 
 def test_support_says_what_can_never_be_undone():
-    found = collapse.support([1.0, 1.0, 2.0])
+    found = collapse.support_invariance([1.0, 1.0, 2.0])
     assert (found.atoms, found.atoms_kept, found.rank_kept) == (2, True, False)
-    flat = collapse.support([[0, 0], [1, 1], [2, 2.0]], affine=True)
+    flat = collapse.support_invariance([[0, 0], [1, 1], [2, 2.0]], affine=True)
     assert (flat.rank, flat.rank_kept) == (1, True)
-    assert not collapse.support([1.0, 1.0], smooth=False).atoms_kept
+    assert not collapse.support_invariance([1.0, 1.0], smooth=False).atoms_kept
 
 
 def test_coverage_by_the_energy_distance_follows_its_law():

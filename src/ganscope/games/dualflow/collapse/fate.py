@@ -47,7 +47,7 @@ class Support:
     reasons: tuple[str, ...]
 
 
-def support(points: Any, smooth: bool = True, affine: bool = False) -> Support:
+def support_invariance(points: Any, smooth: bool = True, affine: bool = False) -> Support:
     """What a discriminator cannot undo in the support of a generator.
 
     Args:

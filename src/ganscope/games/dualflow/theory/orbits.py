@@ -80,8 +80,16 @@ def saturating_period(
     return 2 * math.pi / speed * (1 + float(i0(speed * squared / 2)))
 
 
-def nonsaturating_limit(generator_lr: float, discriminator_lr: float) -> float:
-    """The limit 8 / W^2 of R^2 time in the nonsaturating game without a penalty."""
+def nonsaturating_limit(generator_lr: float = 1.0, discriminator_lr: float = 1.0) -> float:
+    """The limit 8 / W^2 of R^2 time in the nonsaturating game without a penalty.
+
+    Args:
+        generator_lr, discriminator_lr: Speeds, > 0.
+
+    Raises:
+        ParameterError: If a value is out of its range.
+    """
+    generator_lr, discriminator_lr = _speeds(generator_lr, discriminator_lr)
     return 8 / (generator_lr * discriminator_lr)
 
 
