@@ -259,11 +259,12 @@ def test_a_level_gets_only_the_settings_it_takes(tmp_path):
     assert math.isinf(experiment.game.regularization)
 
 
-def test_a_sweep_section_is_ignored(tmp_path):
+def test_a_sweep_section_does_nothing_and_is_said_to(tmp_path):
     sweep = '[sweep]\nmeasure = "simulate"\nlevel = "ode"\nhorizon = 400\n'
     grids = "data_noise = { start = 0.1, stop = 6.0, num = 64 }\ngenerator_lr = { values = [0.01, 0.02] }\n"
     (tmp_path / "x.toml").write_text(GAME + sweep + grids + "discriminator_lr = [0.1]\n")
-    (experiment,) = read_experiments(tmp_path / "x.toml")
+    with pytest.warns(UserWarning, match=r"\[sweep\] does nothing in this command"):
+        (experiment,) = read_experiments(tmp_path / "x.toml")
     assert (experiment.game, list(experiment.levels)) == (gs.SolvableGAN(), ["ode"])
 
 

@@ -377,3 +377,16 @@ def test_thresholds_of_the_verdict_are_checked_by_name():
         gs.classify(run, setled=1.0)
     with pytest.raises(gs.ParameterError, match="blowup"):
         gs.classify(run, blowup=0.5)
+
+
+def test_certificates_take_any_stretch_of_consecutive_iterations():
+    game = gs.FeatureGAN([0.0, 1.0, 2.0], [0.3, 0.5, 2.5])
+    run = gs.simulate(game, "jko_sequential", step_size=0.1, iterations=20)
+    assert max(gs.certificate(run.isel(time=slice(5, 9)))) < 1e-9
+    # a doubled step of the generator, alone
+    pair = run.isel(time=[7, 8]).copy(deep=True)
+    points = pair.generated_points.values
+    points[1] = points[0] + 2 * (points[1] - points[0])
+    assert gs.certificate(pair).generator > 1e-4
+    with pytest.raises(gs.ParameterError, match="iterations left out"):
+        gs.certificate(run.isel(time=[3, 5]))

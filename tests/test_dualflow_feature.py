@@ -298,7 +298,7 @@ def test_cells_equal_runs_of_their_own_games():
 def test_cells_with_starts_of_their_own_equal_runs_of_their_games(half_period):
     game = gs.FeatureGAN(**LINE, half_period=half_period, critic_penalty=0.5)
     over = {
-        "generated_points": RNG.normal(size=(3, 7, 1)) * [[[1.0]], [[2.0]], [[5.0]]],
+        "generated_points": RNG.normal(size=(3, 7, 1)) * [[[1.0]], [[1.5]], [[2.0]]],
         "generator_lr": [1.0, 2.0, 0.5],
     }
     for level in ("jko_sequential", "flow"):

@@ -135,6 +135,7 @@ def read_experiments(path: Path) -> list[Experiment]:
         document = _Document.model_validate(_read_toml(path))
         if document.sweep is not None:
             _check_sweep(document.sweep, document.game)
+            warnings.warn(f"{path}: [sweep] does nothing in this command", stacklevel=2)
     except ValidationError as error:
         raise ExperimentError(path, _in_words(error)) from None
     except ParameterError as error:

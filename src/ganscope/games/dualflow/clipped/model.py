@@ -89,10 +89,14 @@ class ClippedGAN(DualGame):
 
     Run variables over `time`: `generator` (theta); `discriminator` (omega; with dimension `parameter` if it is an
     array); `amplitude`, sqrt(m^2 + (discriminator_lr / generator_lr) theta^2) with the mean m of omega; of a mean field
-    also `mean` (m) and `width` (max omega - min omega).
+    also `mean` (m; ask for `run["mean"]`) and `width` (max omega - min omega).
 
     Raises:
         ParameterError: If a parameter is out of its range, or an omega outside the box.
+
+    References:
+        Arjovsky, Chintala, Bottou. Wasserstein GAN. ICML 2017.
+        Delgadino, Suassuna, Cabrera. Generative adversarial networks: dynamics. JMLR 26 (2025).
     """
 
     model: ClassVar[str] = "clipped"

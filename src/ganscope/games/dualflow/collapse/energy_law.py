@@ -45,6 +45,9 @@ def coverage_law(
 
     Raises:
         ParameterError: If an argument is out of its range.
+
+    References:
+        Turinici. Convergence dynamics of generative adversarial networks: the dual metric flows. 2020.
     """
     times = numbers_in("time", time, at_least=0)
     distance = number("half_distance", half_distance, above=0)

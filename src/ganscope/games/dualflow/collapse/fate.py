@@ -145,6 +145,9 @@ def dirac_fate(
     Raises:
         ParameterError: If an argument is out of its range.
         NotApplicable: If the kernel is not differentiable where points meet.
+
+    References:
+        Turinici. Convergence dynamics of generative adversarial networks: the dual metric flows. 2020.
     """
     penalty = number("critic_penalty", critic_penalty, above=0)
     slow = number("generator_lr", generator_lr, above=0)

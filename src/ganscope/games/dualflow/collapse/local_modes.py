@@ -59,12 +59,18 @@ def local_modes(
         ParameterError: If an argument is out of its range or the matrix is not symmetric.
     """
     matrix = real_array("gram", gram, ndim=2)
-    if matrix.shape[0] != matrix.shape[1] or np.max(np.abs(matrix - matrix.T)) > 1e-10 * np.max(np.abs(matrix)):
+    if (
+        matrix.size == 0
+        or matrix.shape[0] != matrix.shape[1]
+        or np.max(np.abs(matrix - matrix.T)) > 1e-10 * np.max(np.abs(matrix))
+    ):
         raise ParameterError("gram", f"shape {matrix.shape}", "a symmetric matrix")
     penalty = number("critic_penalty", critic_penalty, at_least=0)
     slow = number("generator_lr", generator_lr, above=0)
     fast = number("discriminator_lr", discriminator_lr, above=0)
     values = np.linalg.eigvalsh(matrix)[::-1]
+    if len(values) and values[-1] < -1e-8 * np.max(np.abs(values)):
+        raise ParameterError("gram", f"eigenvalue {values[-1]:.4g}", "a positive semidefinite matrix")
     strengths = np.asarray(values[values > _NEUTRAL * max(float(values[0]), 0.0)], np.float64)
     damping = penalty * fast
     stiffness = slow * fast * strengths
@@ -176,6 +182,9 @@ def gaussian_constants(
 
     Raises:
         ParameterError: If an argument is out of its range.
+
+    References:
+        Turinici. Convergence dynamics of generative adversarial networks: the dual metric flows. 2020.
     """
     length = number("bandwidth", bandwidth, above=0)
     confinement = number("ridge", ridge, at_least=0)

@@ -128,6 +128,9 @@ class DiracGAN(DualGame):
 
     Raises:
         ParameterError: If a parameter is out of its range.
+
+    References:
+        Mescheder, Geiger, Nowozin. Which training methods for GANs do actually converge? ICML 2018.
     """
 
     model: ClassVar[str] = "dirac"

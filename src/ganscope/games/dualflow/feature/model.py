@@ -63,11 +63,12 @@ class FeatureGAN(DualGame):
         features: `fourier` (Gaussian kernel, on a line), `sobolev1d` (energy distance by hat functions, on a line),
             `linear`, `quadratic`, `random` (Gaussian kernel, approximate), `history` (any kernel, exact, dear),
             `energy` (energy distance, exact: on a line and with `fast` by ranks, so that points that coincide may
-            separate), or an array of angular frequencies, shape `[J, d]`.
+            separate; kernel -|x - y| / 2 on a line, -|x - y| in more dimensions; without `fast` biased by 1 / N), or an
+            array of angular frequencies, shape `[J, d]`.
         feature_count: Harmonics of `fourier` (None: as many as the bandwidth needs), frequencies of `random` (512).
         bandwidth: Of the Gaussian kernel, > 0; a list is the sum of several kernels.
         half_period: Half the circumference of the circle of `fourier`, or end of the domain of `sobolev1d`; None is 8,
-            or more if the points need more.
+            or more if the real points and the bandwidth need more; a warning tells when the start needs still more.
         nodes: Of `sobolev1d`, at least 3; None is 641.
         kernel: Of `history`, such as `Matern32(1.0)`; None is the Gaussian of `bandwidth`.
         keep_tolerance: Weights of the history below this are dropped.
@@ -89,6 +90,10 @@ class FeatureGAN(DualGame):
 
     Raises:
         ParameterError: If a parameter is out of its range, or features do not fit the dimension.
+
+    References:
+        Turinici. Convergence dynamics of generative adversarial networks: the dual metric flows. 2020.
+        Arbel, Korba, Salim, Gretton. Maximum mean discrepancy gradient flow. NeurIPS 2019.
     """
 
     model: ClassVar[str] = "feature"
@@ -177,11 +182,11 @@ class FeatureGAN(DualGame):
         if self.half_period is not None:
             return self.half_period
         if self.name == "sobolev1d":
-            largest = max(float(np.abs(self.real).max()), float(np.abs(self.generated_points).max()))
+            largest = float(np.abs(self.real).max())
             return _HALF_PERIOD if largest < _HALF_PERIOD else _ROOM * largest
         widest = float(max(self.bandwidth_schedule or self.bandwidths))
-        fits = self.spread + _PADDING * widest < 2 * _HALF_PERIOD
-        return _HALF_PERIOD if fits else self.spread + _PADDING * widest
+        needed = float(np.ptp(self.real)) + _PADDING * widest
+        return _HALF_PERIOD if needed < 2 * _HALF_PERIOD else needed
 
     @cached_property
     def map(self) -> FeatureMap | None:

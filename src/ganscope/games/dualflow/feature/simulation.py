@@ -125,7 +125,9 @@ def _check(game: "FeatureGAN", request: Request, options: dict[str, Any]) -> Non
         raise NotApplicable(
             f"features = 'energy' without fast has no level {level!r}: its force jumps; use sobolev1d or explicit"
         )
-    if game.name == "history" and not game.fast and level == FLOW and (game.ridge or "ridge" in request.over):
+    on_a_line = game.axes == 1 and game.kernel is None
+    confined = bool(np.any(game.column(request, "ridge") > 0))
+    if game.name == "history" and not game.fast and level == FLOW and confined and not on_a_line:
         raise NotApplicable("the flow of a history has no ridge; use fourier or random features, or a scheme")
 
 
@@ -142,20 +144,12 @@ def _starts(game: "FeatureGAN", request: Request) -> Array:
 def _groups(game: "FeatureGAN", request: Request) -> Iterator[tuple["FeatureGAN", npt.NDArray[np.int64]]]:
     """Lanes whose features are the same, with their game."""
     lanes = np.arange(request.cells * request.replicas).reshape(request.cells, request.replicas)
-    own = {}
-    if "bandwidth" in request.over:
-        own["bandwidth"] = request.over["bandwidth"]
-    if "generated_points" in request.over and game.half_period is None and game.name in ("fourier", "sobolev1d"):
-        own["generated_points"] = request.over["generated_points"]  # they decide about the domain of the features
-    if not own:
+    if "bandwidth" not in request.over:
         yield game, lanes.ravel()
-    elif list(own) == ["bandwidth"]:
-        for bandwidth in np.unique(own["bandwidth"]):
-            yield game.replace(bandwidth=float(bandwidth)), lanes[own["bandwidth"] == bandwidth].ravel()
-    else:
-        for cell in range(request.cells):
-            one = game.replace(**{k: v[cell] if v[cell].ndim else float(v[cell]) for k, v in own.items()})
-            yield one, lanes[cell]
+        return
+    widths = request.over["bandwidth"]
+    for bandwidth in np.unique(widths):
+        yield game.replace(bandwidth=float(bandwidth)), lanes[widths == bandwidth].ravel()
 
 
 def _run(

@@ -65,6 +65,9 @@ class QuadraticGAN(DualGame):
         initial_discriminator: `zero`; `equilibrium`, the best one against the generator's start, which needs penalties
             > 0; or a pair `(w, W)`.
 
+    Run variables over `time`: `mean`, `covariance`, `factor`, `linear` (w), `quadratic` (W), `w2`, `distance`. Ask for
+    `run["mean"]`, since `run.mean` is a method of data sets.
+
     Raises:
         ParameterError: If a parameter is out of its range, a covariance is not symmetric and positive semidefinite,
             or not exactly one of `covariance` and `factor` is given.

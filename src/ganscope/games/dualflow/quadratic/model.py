@@ -34,7 +34,6 @@ from ganscope.games.dualflow.theory.rates import Constants, Suprema
 
 Array = npt.NDArray[np.float64]
 
-_ARRAYS = ("A1", "B1", "A2", "B2", "c1", "c2", "initial")
 # Rounding that an asymmetry may come from, relative to the largest entry.
 _ASYMMETRY = 1e-12
 # Points along a flow at which its speed is computed: steps of this share of the inverse size of J, up to so many.
@@ -62,6 +61,9 @@ class QuadraticGame(DualGame):
 
     Raises:
         ParameterError: If a parameter is out of its range, a shape does not fit, or A1 or A2 is not symmetric.
+
+    References:
+        Turinici. Convergence dynamics of generative adversarial networks: the dual metric flows. 2020.
     """
 
     model: ClassVar[str] = "quadratic"
@@ -271,6 +273,9 @@ def saddle_gap(game: QuadraticGame, x: npt.ArrayLike, y: npt.ArrayLike) -> Array
     Raises:
         NotApplicable: For other games.
         ParameterError: If a shape does not fit.
+
+    References:
+        Isobe, Shimoyama. On gradient descent-ascent flows in metric spaces. 2025.
     """
     if not isinstance(game, QuadraticGame):
         raise NotApplicable(f"the saddle gap is for quadratic games, not {type(game).__name__}")

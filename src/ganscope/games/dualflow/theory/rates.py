@@ -251,6 +251,9 @@ def scheme_error_bound(game: Any, level: str, step_size: float, horizon: float, 
     Raises:
         NotApplicable: For other schemes or games, or if a proximal step is not strictly convex.
         ParameterError: If a value is out of its range.
+
+    References:
+        Turinici. Convergence dynamics of generative adversarial networks: the dual metric flows. 2020.
     """
     one_of("level", level, SCHEMES)
     one_of("order", order, ORDERS)

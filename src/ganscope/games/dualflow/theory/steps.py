@@ -96,6 +96,9 @@ def largest_stable_step(
 
     Raises:
         ParameterError: If the scheme is unknown or a value is out of its range.
+
+    References:
+        Turinici. Convergence dynamics of generative adversarial networks: the dual metric flows. 2020.
     """
     one_of("scheme", scheme, SCHEMES)
     s = numbers_in("strength", strength)
