@@ -365,7 +365,11 @@ def _of_low_rank(case: _Case) -> tuple[Outcome, str, float, list[str], bool]:
     ]
     if game.quadratic_penalty == 0:
         reasons.append("without quadratic_penalty the discriminator grows along what is missed: nothing rests")
-        return Outcome.COLLAPSED, "cycling", math.inf, reasons, False
+        if case.scheme is not None:
+            reasons.append(
+                "in the long run every step_size is too long for it: the run blows up, or a step has no solution"
+            )
+        return Outcome.COLLAPSED, "cycling", math.inf, reasons, case.scheme is not None
     critical = _critical_ratio(case)
     margin = ratio - critical
     near = abs(margin) < _CLOSE * critical if math.isfinite(critical) else False
