@@ -146,6 +146,9 @@ def consistency(
 
     Raises:
         NotApplicable, ParameterError: As `defect`; also for fewer than three different step sizes.
+
+    References:
+        Turinici (2020), whose setting this is; derived in docs/theory/dualflow.md.
     """
     taken = [None] * len(runs) if step_sizes is None else [number("step_sizes", s, above=0) for s in step_sizes]
     if len(taken) != len(runs):

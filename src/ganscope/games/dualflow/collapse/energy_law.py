@@ -89,6 +89,9 @@ def uniform_energy_quantiles(
 
     Raises:
         ParameterError: If an argument is out of its range.
+
+    References:
+        Szekely, Rizzo. Energy statistics: a class of statistics based on distances. 2013.
     """
     place, level = np.broadcast_arrays(real_array("start", start), numbers_in("levels", levels, at_least=0))
     if np.any(level > 1):

@@ -55,6 +55,9 @@ def support_invariance(points: Any, smooth: bool = True, affine: bool = False) -
         smooth: Whether the discriminator's gradient is Lipschitz: it moves points by a diffeomorphism. The energy
             distance in its exact quantile form is not; it splits atoms at once.
         affine: Whether the gradient is affine (linear and quadratic features): points move by one affine map.
+
+    References:
+        Turinici (2020), whose setting this is; derived in docs/theory/dualflow.md.
     """
     array = as_points("points", points)
     scale = max(1.0, float(np.max(np.abs(array))))
@@ -119,6 +122,9 @@ def smoothed_modes(real_points: Any, kernel: Any, real_mass: Any = None) -> Arra
     Raises:
         ParameterError: If an argument is out of its range.
         NotApplicable: If the kernel is not differentiable where points meet.
+
+    References:
+        Turinici (2020), whose setting this is; derived in docs/theory/dualflow.md.
     """
     return Smoothed(real_points, kernel, real_mass).modes()
 
@@ -187,6 +193,12 @@ def mode_mean_switch(half_distance: float, std: float) -> float:
 
     Returns:
         sqrt(c^2 - std^2), or 0 where the modes overlap so much that every bandwidth leads to the mean.
+
+    Raises:
+        ParameterError: If an argument is out of its range.
+
+    References:
+        Turinici (2020), whose setting this is; derived in docs/theory/dualflow.md.
     """
     distance, width = number("half_distance", half_distance, above=0), number("std", std, at_least=0)
     return float(np.sqrt(max(distance**2 - width**2, 0.0)))

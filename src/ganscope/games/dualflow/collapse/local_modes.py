@@ -57,6 +57,9 @@ def local_modes(
 
     Raises:
         ParameterError: If an argument is out of its range or the matrix is not symmetric.
+
+    References:
+        Turinici (2020), whose setting this is; derived in docs/theory/dualflow.md.
     """
     matrix = real_array("gram", gram, ndim=2)
     if (
@@ -116,6 +119,9 @@ def kernel_gradient_gram(points: Any, kernel: Any) -> Array:
 
     Raises:
         NotApplicable: If the kernel is not differentiable where points meet.
+
+    References:
+        Turinici (2020), whose setting this is; derived in docs/theory/dualflow.md.
     """
     array, kernel = as_points("points", points), as_kernel(kernel)
     count, axes = array.shape

@@ -9,6 +9,7 @@ References:
     Arbel, Korba, Salim, Gretton. Maximum mean discrepancy gradient flow. NeurIPS 2019.
 """
 
+import abc
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -53,13 +54,13 @@ class LimitPair(Pair):
         self.spaces = Players(space_of(game.generated_points), Euclidean((0,)))
         self.speeds = Players(game.generator_lr, game.discriminator_lr)
 
+    @abc.abstractmethod
     def discrepancy(self, x: Array) -> float:
         """Squared distance of the generated law from the real one."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def force(self, x: Array) -> Array:
         """Gradient of the best discriminator at the particles, times critic_penalty; shape `[N, d]`."""
-        raise NotImplementedError
 
     def energy(self, player: int, x: Array, y: Array) -> float:
         if player:

@@ -65,6 +65,9 @@ def entropic_gaussian_flow(std: Any, time: Any, entropy: Any, ridge: Any = 0.0) 
 
     Raises:
         ParameterError: If an argument is out of its range.
+
+    References:
+        Jordan, Kinderlehrer, Otto. The variational formulation of the Fokker-Planck equation. 1998.
     """
     before, duration = numbers_in("std", std, at_least=0), numbers_in("time", time, at_least=0)
     weight, stiffness = numbers_in("entropy", entropy, at_least=0), numbers_in("ridge", ridge, at_least=0)

@@ -63,6 +63,9 @@ def collapse_distance(target_covariance: Any, rank: int) -> float:
 
     Raises:
         ParameterError: If the matrix is no covariance, or the rank no such number.
+
+    References:
+        Feizi, Farnia, Ginart, Tse. Understanding GANs: the LQG setting. 2017.
     """
     size = int(np.sqrt(np.size(target_covariance)))
     values, _ = principal_components(as_covariance("target_covariance", target_covariance, size))
@@ -84,6 +87,9 @@ def critical_speed_ratio(target_covariance: Any, rank: int, quadratic_penalty: f
 
     Raises:
         ParameterError: If the matrix is no covariance, the rank no such number, or the penalty not positive.
+
+    References:
+        Feizi, Farnia, Ginart, Tse. Understanding GANs: the LQG setting. 2017.
     """
     penalty = number("quadratic_penalty", quadratic_penalty, above=0)
     size = int(np.sqrt(np.size(target_covariance)))
@@ -241,6 +247,9 @@ def turning_points(
 
     Raises:
         ParameterError: If an argument is out of its range.
+
+    References:
+        Feizi, Farnia, Ginart, Tse. Understanding GANs: the LQG setting. 2017.
     """
     low, high = _orbit(std, target_std, quadratic, generator_lr, discriminator_lr)
     return target_std * math.exp(low), target_std * math.exp(high)
@@ -255,7 +264,22 @@ def orbit_period(
 ) -> float:
     """Period of the orbit of a centred generator on a line without penalty, by quadrature.
 
-    It grows with the amplitude from `small_period`. Arguments and errors as of `turning_points`.
+    It grows with the amplitude from `small_period`.
+
+    Args:
+        std: Standard deviation at some moment, > 0.
+        target_std: That of the data, > 0.
+        quadratic: W at the same moment.
+        generator_lr, discriminator_lr: Speeds, > 0.
+
+    Returns:
+        The period, in time.
+
+    Raises:
+        ParameterError: If an argument is out of its range.
+
+    References:
+        Feizi, Farnia, Ginart, Tse. Understanding GANs: the LQG setting. 2017.
     """
     low, high = _orbit(std, target_std, quadratic, generator_lr, discriminator_lr)
     frequency = target_std * math.sqrt(generator_lr * discriminator_lr)
@@ -286,6 +310,12 @@ def small_period(target_std: float = 1.0, generator_lr: float = 1.0, discriminat
     Args:
         target_std: Of the data, > 0, along the principal direction that oscillates.
         generator_lr, discriminator_lr: Speeds, > 0.
+
+    Raises:
+        ParameterError: If an argument is out of its range.
+
+    References:
+        Feizi, Farnia, Ginart, Tse. Understanding GANs: the LQG setting. 2017.
     """
     speeds = number("generator_lr", generator_lr, above=0) * number("discriminator_lr", discriminator_lr, above=0)
     return 2 * math.pi / (number("target_std", target_std, above=0) * math.sqrt(speeds))

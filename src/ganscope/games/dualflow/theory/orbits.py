@@ -51,6 +51,9 @@ def bilinear_period(generator_lr: float, discriminator_lr: float, slope: float =
 
     Raises:
         ParameterError: If a value is out of its range.
+
+    References:
+        Mescheder, Geiger, Nowozin. Which training methods for GANs do actually converge? ICML 2018.
     """
     generator_lr, discriminator_lr = _speeds(generator_lr, discriminator_lr)
     slope, penalty = number("slope", slope, above=0), number("penalty", penalty, at_least=0)
@@ -72,6 +75,9 @@ def saturating_period(
 
     Raises:
         ParameterError: If a value is out of its range.
+
+    References:
+        Mescheder, Geiger, Nowozin. Which training methods for GANs do actually converge? ICML 2018.
     """
     theta, psi = number("theta", theta), number("psi", psi)
     generator_lr, discriminator_lr = _speeds(generator_lr, discriminator_lr)
@@ -88,6 +94,9 @@ def nonsaturating_limit(generator_lr: float = 1.0, discriminator_lr: float = 1.0
 
     Raises:
         ParameterError: If a value is out of its range.
+
+    References:
+        Mescheder, Geiger, Nowozin. Which training methods for GANs do actually converge? ICML 2018.
     """
     generator_lr, discriminator_lr = _speeds(generator_lr, discriminator_lr)
     return 8 / (generator_lr * discriminator_lr)
@@ -147,6 +156,9 @@ def capture_time(
 
     Raises:
         ParameterError: If a value is out of its range.
+
+    References:
+        Delgadino, Suassuna, Cabrera. Generative adversarial networks: dynamics. JMLR 26 (2025).
     """
     theta, omega, clip = number("theta", theta), number("omega", omega), number("clip", clip, above=0)
     if abs(omega) > clip:

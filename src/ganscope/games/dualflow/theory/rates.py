@@ -82,6 +82,9 @@ def comparison_matrix(
 
     Raises:
         ParameterError: If a value is out of its range.
+
+    References:
+        Turinici (2020), whose setting this is; derived in docs/theory/dualflow.md.
     """
     lam1, lam2, l12, l21, eta1, eta2 = _checked(
         generator_convexity,
@@ -117,6 +120,9 @@ def comparison_rate(
 
     Raises:
         ParameterError: If a value is out of its range.
+
+    References:
+        Turinici (2020), whose setting this is; derived in docs/theory/dualflow.md.
     """
     lam1, lam2, l12, l21, eta1, eta2 = _checked(
         generator_convexity,
@@ -141,7 +147,18 @@ def small_gain(
 ) -> npt.NDArray[np.bool_]:
     """Whether both energies are more convex than they are coupled, so that the flow contracts at any speeds.
 
-    Arguments as in `comparison_matrix`.
+    Args:
+        generator_convexity, discriminator_convexity: Moduli of convexity.
+        generator_lipschitz, discriminator_lipschitz: Cross-Lipschitz constants, >= 0; all four broadcast.
+
+    Returns:
+        Booleans in the shape of the arguments broadcast.
+
+    Raises:
+        ParameterError: If a value is out of its range.
+
+    References:
+        Turinici (2020), whose setting this is; derived in docs/theory/dualflow.md.
     """
     lam1, lam2, l12, l21, _, _ = _checked(
         generator_convexity, discriminator_convexity, generator_lipschitz, discriminator_lipschitz, 1.0, 1.0
@@ -170,6 +187,9 @@ def zero_sum_rate(
 
     Raises:
         ParameterError: If a value is out of its range.
+
+    References:
+        Turinici (2020), whose setting this is; derived in docs/theory/dualflow.md.
     """
     lam1, lam2, _, _, eta1, eta2 = _checked(
         generator_convexity, discriminator_convexity, 0.0, 0.0, generator_lr, discriminator_lr
@@ -207,6 +227,9 @@ def scheme_contraction(
     Raises:
         NotApplicable: For the other schemes, whose contraction these constants do not decide.
         ParameterError: If a value is out of its range.
+
+    References:
+        Turinici (2020), whose setting this is; derived in docs/theory/dualflow.md.
     """
     one_of("level", level, SCHEMES)
     one_of("order", order, ORDERS)

@@ -57,6 +57,9 @@ def bilinear_modulus(scheme: str, kappa: npt.ArrayLike) -> Array:
 
     Raises:
         ParameterError: If the scheme is unknown or kappa is negative.
+
+    References:
+        Zhang, Yu. Convergence of gradient methods on bilinear zero-sum games. ICLR 2020.
     """
     one_of("scheme", scheme, SCHEMES)
     kappa = numbers_in("kappa", kappa, at_least=0)
@@ -152,6 +155,9 @@ def largest_step(game: Any, level: str, order: str = ORDERS[0], discriminator_st
     Raises:
         NotApplicable: If the level is no scheme, or the game has no linearisation.
         ParameterError: If the level or an option is unknown.
+
+    References:
+        Zhang, Yu. Convergence of gradient methods on bilinear zero-sum games. ICLR 2020.
     """
     one_of("level", level, game.levels)
     if level not in SCHEMES:
