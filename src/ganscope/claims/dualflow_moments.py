@@ -93,6 +93,6 @@ def _rank_one() -> dict[str, Any]:
             rows[f"late amplitude, {name}"] = bound, late, side
             if factor == 0.8 and penalty == 0.5:
                 rows[f"the same, {name}"] = 0.4725, late, 0.004725
-            wanted = -float(game.spectrum().rate)
+            wanted = -float(game.linear_spectrum().rate)
             rows[f"rate, {name}"] = wanted, rotation(missed[20:81], 0.05)[0], 0.15 * abs(wanted)
     return rows

@@ -119,7 +119,7 @@ class Game(abc.ABC):
     def classify(self, run: Any, **options: Any) -> Verdict:
         """The verdict on a run of this game."""
 
-    def spectrum(self, at: Any = None, rule: str | None = None, **options: Any) -> Spectrum:
+    def linear_spectrum(self, at: Any = None, rule: str | None = None, **options: Any) -> Spectrum:
         """Spectrum of the game's linearisation; games without one say so."""
         raise NotApplicable(f"{type(self).__name__} has no spectrum (at={at!r}, rule={rule!r}, {options})")
 

@@ -254,7 +254,7 @@ def spectrum(game: Game, at: Any = None, rule: str | None = None, **options: Any
     Raises:
         NotApplicable: If the game has no linearisation of this kind.
     """
-    return game.spectrum(at=at, rule=None if rule == "flow" else rule, **options)
+    return game.linear_spectrum(at=at, rule=None if rule == "flow" else rule, **options)
 
 
 def fit(game_class: type[Game], data: Any, features: int | None = None, **options: Any) -> Game:

@@ -216,7 +216,7 @@ class KernelGAN(Game):
 
         return verdict.classify(self, run)
 
-    def spectrum(self, at: Any = None, rule: str | None = None, **options: Any) -> Spectrum:
+    def linear_spectrum(self, at: Any = None, rule: str | None = None, **options: Any) -> Spectrum:
         from ganscope.games.kernel import prediction
 
         return prediction.spectrum(self, at, rule, **options)

@@ -253,7 +253,7 @@ class SolvableGAN(Game):
         del options  # there are none
         return verdict.classify(self, run)
 
-    def spectrum(self, at: Any = None, rule: str | None = None, **options: Any) -> Spectrum:
+    def linear_spectrum(self, at: Any = None, rule: str | None = None, **options: Any) -> Spectrum:
         return prediction.spectrum(self, at, rule, **options)
 
     @classmethod

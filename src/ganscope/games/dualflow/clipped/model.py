@@ -194,7 +194,7 @@ class ClippedGAN(DualGame):
 
         return clipped_prediction.predict(self, level, rule, step_size)
 
-    def spectrum(self, at: Any = None, rule: str | None = None, **options: Any) -> Spectrum:
+    def linear_spectrum(self, at: Any = None, rule: str | None = None, **options: Any) -> Spectrum:
         from ganscope.games.dualflow.clipped import prediction as clipped_prediction
 
         return clipped_prediction.spectrum(self, at, rule, **options)

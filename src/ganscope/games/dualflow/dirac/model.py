@@ -265,7 +265,7 @@ class DiracGAN(DualGame):
 
         return dirac_prediction.predict(self, level, rule, step_size)
 
-    def spectrum(self, at: Any = None, rule: str | None = None, **options: Any) -> Spectrum:
+    def linear_spectrum(self, at: Any = None, rule: str | None = None, **options: Any) -> Spectrum:
         from ganscope.games.dualflow.dirac import prediction as dirac_prediction
 
         return dirac_prediction.spectrum(self, at, rule, **options)

@@ -331,7 +331,7 @@ class FeatureGAN(DualGame):
 
         return feature_prediction.predict(self, level, rule, step_size, **options)
 
-    def spectrum(self, at: Any = None, rule: str | None = None, **options: Any) -> Spectrum:
+    def linear_spectrum(self, at: Any = None, rule: str | None = None, **options: Any) -> Spectrum:
         from ganscope.games.dualflow.feature import prediction as feature_prediction
 
         return feature_prediction.spectrum(self, at, rule, **options)

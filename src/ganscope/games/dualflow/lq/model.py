@@ -276,7 +276,7 @@ class QuadraticGAN(DualGame):
             raise NotApplicable("with quadratic_penalty 0 a generator of lower rank than the target never rests")
         return lq_prediction.largest_step(self, state, level, **options)
 
-    def spectrum(self, at: Any = None, rule: str | None = None, **options: Any) -> Spectrum:
+    def linear_spectrum(self, at: Any = None, rule: str | None = None, **options: Any) -> Spectrum:
         """Eigenvalues of the flow, or multipliers of a scheme, at an equilibrium.
 
         Rotations of the columns of the factor change nothing and show as neutral values.

@@ -242,7 +242,7 @@ class QuadraticGame(DualGame):
 
         return quadratic_prediction.predict(self, level, rule, step_size)
 
-    def spectrum(self, at: Any = None, rule: str | None = None, **options: Any) -> Spectrum:
+    def linear_spectrum(self, at: Any = None, rule: str | None = None, **options: Any) -> Spectrum:
         """Eigenvalues of the flow, or multipliers of a scheme; the same at every point.
 
         Args:
