@@ -7,16 +7,16 @@ lives in the user's cache directory, so that a second command compiles nothing a
 
 import functools
 import hashlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
-import platformdirs
 from numba.core import cgutils, types
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, UserWideCacheLocator
 from numba.extending import intrinsic
+
+from ganscope.core.caches import cache_root
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -26,9 +26,8 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 @functools.cache
 def cache_directory() -> Path:
     """Where compiled kernels of this copy of the package are kept; `GANSCOPE_CACHE_DIR` overrides it."""
-    root = os.environ.get("GANSCOPE_CACHE_DIR") or platformdirs.user_cache_dir("ganscope", appauthor=False)
     copy = hashlib.blake2b(str(_PACKAGE).encode(), digest_size=6).hexdigest()
-    return Path(root) / f"kernels-{copy}"
+    return cache_root() / f"kernels-{copy}"
 
 
 @functools.cache

@@ -1,6 +1,9 @@
 """The verdict on a run or a prediction, in one vocabulary for every game."""
 
 import enum
+import statistics
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,6 +51,17 @@ class Verdict:
                 "reasons": list(self.reasons),
             }
         )
+
+
+def vote(verdicts: Sequence[Verdict]) -> Verdict:
+    """The most frequent verdict on several replicas; near critical unless their outcomes agree."""
+    votes = Counter((verdict.outcome, verdict.detail) for verdict in verdicts)
+    (outcome, detail), count = votes.most_common(1)[0]
+    chosen = [verdict for verdict in verdicts if (verdict.outcome, verdict.detail) == (outcome, detail)]
+    margin = float(statistics.median(verdict.margin for verdict in chosen))
+    near = any(verdict.outcome != outcome for verdict in verdicts) or any(verdict.near_critical for verdict in chosen)
+    said = f"{count} of {len(verdicts)} replicas are {detail}, the first of them:"
+    return Verdict(outcome, detail, margin, (said, *chosen[0].reasons), near)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ganscope.core.checks import number, numbers_in, one_length
 from ganscope.core.errors import ParameterError, unknown_name
 from ganscope.core.game import Game, Request
-from ganscope.core.outcome import Verdict
+from ganscope.core.outcome import Verdict, vote
 from ganscope.games.dualflow.pair import Pair
 
 Array = npt.NDArray[np.float64]
@@ -73,7 +73,7 @@ class DualGame(Game):
 
         if "replica" in run.dims:
             each = [run.isel(replica=k) for k in range(run.sizes["replica"])]
-            return verdict.vote([verdict.classify(self, one, **options) for one in each])
+            return vote([verdict.classify(self, one, **options) for one in each])
         return verdict.classify(self, run, **options)
 
     def check_numbers(self) -> None:

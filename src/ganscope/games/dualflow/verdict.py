@@ -15,8 +15,6 @@ over the second half. An approach along a power of time is called algebraic inst
 """
 
 import math
-from collections import Counter
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -86,17 +84,6 @@ def classify(
     if escaped is not None:
         return escaped
     return _tail(tracked, times, settled, trend, moving)
-
-
-def vote(verdicts: Sequence[Verdict]) -> Verdict:
-    """The most frequent verdict on several replicas; near critical unless their outcomes agree."""
-    votes = Counter((verdict.outcome, verdict.detail) for verdict in verdicts)
-    (outcome, detail), count = votes.most_common(1)[0]
-    chosen = [verdict for verdict in verdicts if (verdict.outcome, verdict.detail) == (outcome, detail)]
-    margin = float(np.median([verdict.margin for verdict in chosen]))
-    near = any(verdict.outcome != outcome for verdict in verdicts) or any(verdict.near_critical for verdict in chosen)
-    said = f"{count} of {len(verdicts)} replicas are {detail}, the first of them:"
-    return Verdict(outcome, detail, margin, (said, *chosen[0].reasons), near)
 
 
 def _undecided(reason: str) -> Verdict:
