@@ -1,0 +1,79 @@
+"""What a run of the particle GAN shows: positions and order parameters over time."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ganscope.core.game import Variable
+from ganscope.core.outcome import Verdict, vote
+from ganscope.games.particle.cloud.target import Target
+from ganscope.games.particle.order_parameters import (
+    OrderParameters,
+    labelled_order_parameters,
+    order_parameters,
+    wander,
+)
+from ganscope.games.particle.verdict import classify_series
+
+if TYPE_CHECKING:
+    from ganscope.games.particle.cloud.model import ParticleGAN
+
+Array = npt.NDArray[np.float64]
+
+# Nearest real points that vote on the class of a particle.
+NEIGHBOURS = 5
+
+
+def observed(cells: "list[ParticleGAN]", times: Array, positions: Array, sizes: Array) -> dict[str, Variable]:
+    """The variables of a run.
+
+    Args:
+        cells: The game of every cell.
+        times: Shape `[records]`.
+        positions: Shape `[cells, replicas, records, N, d]`.
+        sizes: mean |g|^2 and |mean g|^2 of the slopes g, shape `[cells, replicas, records, 2]`.
+    """
+    found = [order_of(game.target, positions[i]) for i, game in enumerate(cells)]
+    wanders = [wander(times, positions[i], game.target.scale) for i, game in enumerate(cells)]
+
+    def over_time(name: str) -> Variable:
+        return ("time",), np.stack([getattr(parameters, name) for parameters in found])
+
+    with np.errstate(invalid="ignore", divide="ignore"):
+        rigidity = np.where(sizes[..., 0] > 0, sizes[..., 1] / sizes[..., 0], np.nan)
+    return {
+        "positions": (("time", "particle", "axis"), positions),
+        "occupancy": (("time", "mode"), np.stack([parameters.occupancy for parameters in found])),
+        **{name: over_time(name) for name in ("coverage", "soft_coverage", "entropy", "kl", "spread", "quality")},
+        "wander": (("time",), np.stack(wanders)),
+        "slope": (("time",), np.sqrt(sizes[..., 0])),
+        "rigidity": (("time",), np.minimum(rigidity, 1.0)),
+    }
+
+
+def order_of(target: Target, positions: Array) -> OrderParameters:
+    """Order parameters of positions `[..., N, d]` in front of a target."""
+    variance = target.variance or None
+    if target.labels is not None:
+        neighbours = min(NEIGHBOURS, len(target.sources))
+        return labelled_order_parameters(positions, target.sources, target.labels, neighbours, variance)
+    return order_parameters(positions, target.centres, target.capture_radius, variance)
+
+
+def classify(game: "ParticleGAN", run: Any) -> Verdict:
+    """The verdict on a run; replicas are judged one by one and vote."""
+    if "replica" in run.dims:
+        return vote([_classify_one(game, run.isel(replica=i)) for i in range(run.sizes["replica"])])
+    return _classify_one(game, run)
+
+
+def _classify_one(game: "ParticleGAN", run: Any) -> Verdict:
+    target = game.target
+    return classify_series(
+        positions=run["positions"].values,
+        **{name: run[name].values for name in ("soft_coverage", "spread", "coverage", "quality", "wander")},
+        target_mean=target.mean,
+        scale=target.scale,
+        modes=run.sizes["mode"],
+    )
