@@ -6,9 +6,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Stamps: a second call does not reinstall, an edited lock file or pyproject.toml does.
 RUN_READY := $(VENV)/.run-ready
 TEST_READY := $(VENV)/.test-ready
+BENCH_READY := $(VENV)/.bench-ready
 
 # Whose engines `make bench` times.
-MODEL ?= solvable kernel dualflow
+MODEL ?= solvable kernel dualflow particle
 
 COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
 	--extra examples --group build --constraint requirements/constraints.txt \
@@ -38,7 +39,7 @@ claims: $(RUN_READY) ## Check the numbered claims of every model
 	@$(BIN)/ganscope claims
 
 # The two variables pin an OpenBLAS kernel on some machines; the NumPy baselines shall run on the one it would choose.
-bench: $(TEST_READY) ## Time the engines against naive code; MODEL=kernel for one model
+bench: $(BENCH_READY) ## Time the engines against naive code; MODEL=kernel for one model
 	@for model in $(MODEL); do \
 		env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/python benchmarks/$$model.py || exit 1; \
 	done
@@ -76,3 +77,9 @@ $(TEST_READY): requirements/test.lock pyproject.toml | $(BIN)/pip
 	@$(PIP) install -qq --require-hashes -r requirements/test.lock
 	@$(PIP) install -qq --no-deps --no-build-isolation -e .
 	@touch $(RUN_READY) $@
+
+# PyTorch is the yardstick of the particle benchmark; this spelling is the build for processors alone.
+$(BENCH_READY): $(TEST_READY)
+	@echo "Installing PyTorch, the yardstick of the particle benchmark, into $(VENV)."
+	@$(PIP) install -qq torch==2.13.0
+	@touch $@
