@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 
 from ganscope.core.checks import integer, number, one_of
@@ -134,7 +135,7 @@ def _request(
     schedule = level_schedule(game, spec, rule, dimension, step_size, horizon, iterations, save_at)
     streams = None
     if spec.stochastic:
-        streams = replica_streams(_cell_streams(game, level, checked, cells), replicas)
+        streams = streams_of(game, level, checked, cells, replicas)
     return Request(
         level,
         rule,
@@ -192,16 +193,21 @@ def check_rule(rule: Any, level: str, spec: Level) -> str | None:
     return one_of("rule", rule, spec.rules)
 
 
-def _cell_streams(game: Game, level: str, over: Mapping[str, Any], cells: int) -> Any:
-    """Streams of the cells: the hash of each cell's own game, so that a cell equals `simulate` of its game."""
+def streams_of(
+    game: Game, purpose: str, over: Mapping[str, Any], cells: int, replicas: int
+) -> npt.NDArray[np.uint64]:
+    """Noise streams `[cells, replicas]` for a purpose, such as a level: a hash of each cell's own game.
+
+    A cell thus equals `simulate` of its game; noise that all levels shall share has a purpose of its own.
+    """
     if not over:
-        return np.array([_stream(game, level)], np.uint64)
+        return replica_streams(np.array([_stream(game, purpose)], np.uint64), replicas)
     rows = [{name: values[i] for name, values in over.items()} for i in range(cells)]
-    return np.array([_stream(game.replace(**row), level) for row in rows], np.uint64)
+    return replica_streams(np.array([_stream(game.replace(**row), purpose) for row in rows], np.uint64), replicas)
 
 
-def _stream(game: Game, level: str) -> int:
-    return stream_of(f"{game.stream_name()}|{level}")
+def _stream(game: Game, purpose: str) -> int:
+    return stream_of(f"{game.stream_name()}|{purpose}")
 
 
 def predict(

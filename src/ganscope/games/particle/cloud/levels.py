@@ -11,6 +11,7 @@ from typing import Any
 from ganscope.core.checks import integer, number, one_of
 from ganscope.core.errors import ParameterError
 from ganscope.core.game import Level
+from ganscope.games.particle.generator.activations import ACTIVATIONS
 
 RULES = ("alternating", "simultaneous")
 ORDERS = ("discriminator_first", "generator_first")
@@ -41,6 +42,7 @@ LEVELS = {
             "generator_weight_variance": 2.0,
             "generator_bias_variance": 0.0,
             "latent_dimension": 512,
+            "keep_mean": False,
         },
     ),
 }
@@ -68,6 +70,9 @@ def check_options(options: dict[str, Any]) -> dict[str, Any]:
     if "motion" not in checked:
         return checked
     one_of("motion", checked["motion"], MOTIONS)
+    if not isinstance(checked["keep_mean"], bool):
+        raise ParameterError("keep_mean", checked["keep_mean"], "True or False")
+    one_of("generator_activation", checked["generator_activation"], ACTIVATIONS)
     for name, least in (("generator_depth", 1), ("generator_width", 1), ("latent_dimension", 2)):
         checked[name] = integer(name, checked[name], at_least=least)
     checked["generator_weight_variance"] = number(

@@ -1,11 +1,13 @@
 r"""Level "network": a real wide generator behind the particles, and what its measured kernel says about it.
 
-The outputs are scaled so that their standard deviation about their own mean is `initial_std`, and shifted by one
-constant so that the mean starts where the particles of level "particles" do; with `initial` given, every output is
-shifted to its own starting point. The learning rate of the generator is the one at which relative motion has the game's
-relative_mobility, by the two numbers of the infinitely wide network.
+The outputs are scaled so that, in the limit of infinite width, their standard deviation about their own mean is
+`initial_std`, and shifted by one constant so that the mean starts where the particles of level "particles" do, unless
+`keep_mean`; with `initial` given, every output is shifted to its own starting point. The learning rate of the
+generator is the one at which relative motion has the game's relative_mobility, by the two numbers of the infinitely
+wide network.
 """
 
+import math
 import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -80,14 +82,17 @@ def motion_of(game: "ParticleGAN", options: dict[str, Any], seed: int, stream: i
     latents = network.latents(game.particles, seed, stream)
     parameters = network.initial(seed, stream)
     outputs = np.asarray(jax.jit(network.apply)(parameters, latents), np.float64)
-    mean = outputs.mean(axis=0)
-    scale = game.initial_std / float(np.sqrt(np.mean((outputs - mean) ** 2)))
+    numbers = network.kernel()
+    scale = game.initial_std / math.sqrt(numbers.nngp(1.0) - numbers.nngp(0.0))
     if game.initial is not None:
         offset = game.initial - scale * outputs
+    elif options["keep_mean"]:
+        offset = np.zeros(game.axes)
     else:
-        offset = (game.target.mean if game.real_points is not None else np.zeros(game.axes)) - scale * mean
+        offset = (game.target.mean if game.real_points is not None else np.zeros(game.axes)) - scale * outputs.mean(
+            axis=0
+        )
     positions = (offset + scale * outputs).astype(np.float32)
-    numbers = network.kernel()
     speed = game.relative_mobility * game.particles / (numbers.same_kernel - numbers.cross_kernel)
     if options["motion"] == training.NETWORK:
         single = np.float32

@@ -13,6 +13,7 @@ from ganscope.core.errors import ParameterError
 from ganscope.core.game import Level, Request, Variable
 from ganscope.core.parallel import Task, cores, run_tasks
 from ganscope.core.random import keys
+from ganscope.core.simulate import streams_of
 from ganscope.games.particle.torus import engine
 from ganscope.games.particle.torus.fourier import Rates, largest_frequency, rates, step_tables
 from ganscope.games.particle.torus.observables import observed
@@ -94,12 +95,11 @@ def starts(game: "TorusGAN", request: Request) -> Array:
     given = request.over.get("initial_positions", game.initial_positions)
     if given is not None:
         return np.array(np.broadcast_to(given if given.ndim == 1 else given[:, None, :], shape))
-    assert request.streams is not None
+    # the same for every level, so that levels can be compared
+    streams = streams_of(game, "start", request.over, request.cells, request.replicas)
     deviations = request.over.get("initial_std", np.full(request.cells, game.initial_std))
     out = np.empty((request.cells * request.replicas, game.particles))
-    engine.draw_starts(
-        keys(request.seed, request.streams.ravel()), np.array(deviations, np.float64), request.replicas, out
-    )
+    engine.draw_starts(keys(request.seed, streams.ravel()), np.array(deviations, np.float64), request.replicas, out)
     return out.reshape(shape)
 
 
