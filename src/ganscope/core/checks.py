@@ -26,6 +26,17 @@ def real_array(name: str, value: Any, *, ndim: int | None = None, expected: str 
     return array
 
 
+def point_array(name: str, value: Any) -> Array:
+    """Points `[count, axes]`, at least one, not writeable; a list of numbers is points on a line."""
+    points = real_array(name, value, expected="finite numbers of shape (points, axes)")
+    if points.ndim == 1:
+        points = points[:, None]
+    if points.ndim != 2 or points.size == 0:
+        raise ParameterError(name, f"shape {points.shape}", "an array of shape (points, axes), at least one point")
+    points.flags.writeable = False
+    return points
+
+
 def _as_array(name: str, value: Any, expected: str) -> Array:
     """A new float64 array, so that a later change of the caller's array changes nothing here."""
     if isinstance(value, str | bytes | dict | bool):

@@ -23,7 +23,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from ganscope.core.checks import integer, number, numbers_in, one_length, one_of, real_array
+from ganscope.core.checks import integer, number, numbers_in, one_length, one_of, point_array, real_array
 from ganscope.core.errors import ParameterError, unknown_name
 from ganscope.core.game import Game, Level, Request, Variable
 from ganscope.core.outcome import Prediction, Spectrum, Verdict
@@ -96,7 +96,7 @@ class KernelGAN(Game):
     def __post_init__(self) -> None:
         set_field = object.__setattr__
         for name in ("real_points", "generated_points"):
-            set_field(self, name, _points(name, getattr(self, name)))
+            set_field(self, name, point_array(name, getattr(self, name)))
         axes = self.real_points.shape[1]
         if self.generated_points.shape[1] != axes:
             shapes = f"d = {self.generated_points.shape[1]} columns"
@@ -220,15 +220,6 @@ class KernelGAN(Game):
         from ganscope.games.kernel import prediction
 
         return prediction.spectrum(self, at, rule, **options)
-
-
-def _points(name: str, value: Any) -> Array:
-    points = real_array(name, value, expected="finite numbers of shape (points, axes)")
-    if points.ndim == 1:
-        points = points[:, None]
-    if points.ndim != 2 or points.size == 0:
-        raise ParameterError(name, f"shape {points.shape}", "an array of shape (points, axes), at least one point")
-    return _frozen(points)
 
 
 def _frozen(array: Array) -> Array:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ganscope.core.checks import integer, number, numbers_in, one_of, real_array
+from ganscope.core.checks import integer, number, numbers_in, one_of, point_array, real_array
 from ganscope.core.errors import ParameterError
 from ganscope.games.dualflow.failures import DomainWarning
 from ganscope.games.dualflow.feature.laws import is_law, law_from_dict
@@ -43,14 +43,14 @@ def _keep(game: "FeatureGAN", name: str, value: Any) -> None:
 
 
 def _check_points(game: "FeatureGAN") -> None:
-    _keep(game, "generated_points", _points("generated_points", game.generated_points))
+    _keep(game, "generated_points", point_array("generated_points", game.generated_points))
     if isinstance(game.real_points, Mapping):
         _keep(game, "real_points", law_from_dict(game.real_points))
     if is_law(game.real_points):
         if game.axes != 1:
             raise ParameterError("real_points", "a distribution", f"points of d = {game.axes} columns")
     else:
-        _keep(game, "real_points", _points("real_points", game.real_points))
+        _keep(game, "real_points", point_array("real_points", game.real_points))
         if game.real_points.shape[1] != game.axes:
             given = f"d = {game.axes} columns"
             raise ParameterError("generated_points", given, f"{game.real_points.shape[1]} columns, like real_points")
@@ -132,7 +132,7 @@ def _check_rest(game: "FeatureGAN") -> None:
     if game.mode_radius is not None:
         _keep(game, "mode_radius", number("mode_radius", game.mode_radius, above=0))
     if game.modes is not None:
-        centres = _points("modes", game.modes)
+        centres = point_array("modes", game.modes)
         if centres.shape[1] != game.axes:
             raise ParameterError("modes", f"shape {centres.shape}", f"{game.axes} columns, like real_points")
         _keep(game, "modes", centres)
@@ -145,11 +145,3 @@ def _check_domain(game: "FeatureGAN") -> None:
         wanted = "2 half_period > spread of all points + 6 bandwidths"
         what = f"{wanted} expected" if game.name == "fourier" else "points lie beyond it"
         warnings.warn(f"half_period = {game.period:g} is too small: {what}", DomainWarning, stacklevel=5)
-
-
-def _points(name: str, value: Any) -> Array:
-    points = real_array(name, value, expected="finite numbers of shape (points, axes)")
-    points = points[:, None] if points.ndim == 1 else points
-    if points.ndim != 2 or points.size == 0:
-        raise ParameterError(name, f"shape {points.shape}", "an array of shape (points, axes), at least one point")
-    return points

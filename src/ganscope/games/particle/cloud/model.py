@@ -29,7 +29,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from ganscope.core.checks import integer, number, numbers_in, one_length, one_of, real_array
+from ganscope.core.checks import integer, number, numbers_in, one_length, one_of, point_array, real_array
 from ganscope.core.errors import ParameterError, unknown_name
 from ganscope.core.game import Game, Level, Request, Variable
 from ganscope.core.outcome import Prediction, Spectrum, Verdict
@@ -190,7 +190,7 @@ class ParticleGAN(Game):
 
     def _check_target(self) -> None:
         if self.real_points is not None:
-            points = _points("real_points", self.real_points)
+            points = point_array("real_points", self.real_points)
             self._set("real_points", points)
             if self.labels is not None:
                 self._set("labels", _labels(self.labels, len(points)))
@@ -201,7 +201,7 @@ class ParticleGAN(Game):
         if self.real_batch is None:
             raise ParameterError("real_batch", None, "an integer >= 1: None, all points, needs real_points")
         if np.ndim(self.modes) > 0:
-            self._set("modes", _points("modes", self.modes))
+            self._set("modes", point_array("modes", self.modes))
         else:
             modes = integer("modes", self.modes, at_least=1)
             self._set("modes", modes)
@@ -221,7 +221,7 @@ class ParticleGAN(Game):
     def _check_start(self) -> None:
         if self.initial is None:
             return
-        start = _points("initial", self.initial)
+        start = point_array("initial", self.initial)
         if start.shape != (self.particles, self.axes):
             raise ParameterError("initial", f"shape {start.shape}", f"shape {(self.particles, self.axes)}: [N, d]")
         self._set("initial", start)
@@ -364,16 +364,6 @@ class ParticleGAN(Game):
         from ganscope.games.particle.cloud import linearisation
 
         return linearisation.spectrum(self, at, rule, **options)
-
-
-def _points(name: str, value: Any) -> Array:
-    points = real_array(name, value, expected="finite numbers of shape (points, axes)")
-    if points.ndim == 1:
-        points = points[:, None]
-    if points.ndim != 2 or points.size == 0:
-        raise ParameterError(name, f"shape {points.shape}", "an array of shape (points, axes), at least one point")
-    points.flags.writeable = False
-    return points
 
 
 def _labels(value: Any, count: int) -> npt.NDArray[np.int64]:

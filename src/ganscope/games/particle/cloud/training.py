@@ -252,19 +252,23 @@ def gradient_of(
 
         parts.append((on_lines, a + uniform[:, :1] * (b - a)))
     gradients = [_over_blocks(jax.grad(part), parameters, points) for part, points in parts]
-    return jax.tree.map(lambda *of_parts: sum(of_parts), *gradients)
+    total: Parameters = jax.tree.map(lambda *of_parts: sum(of_parts), *gradients)
+    return total
 
 
-def _over_blocks(gradient: Any, parameters: Parameters, points: Any) -> Any:
+def _over_blocks(gradient: Any, parameters: Parameters, points: Any) -> Parameters:
     """Mean over points of a gradient that sums over the points it is given."""
     blocks, share = _blocks(points), 1.0 / len(points)
     if len(blocks) == 1:
-        return jax.tree.map(lambda g: share * g, gradient(parameters, points))
+        whole: Parameters = jax.tree.map(lambda g: share * g, gradient(parameters, points))
+        return whole
 
     def add(k: Any, total: Parameters) -> Parameters:
-        return jax.tree.map(lambda t, g: t + share * g, total, gradient(parameters, blocks[k]))
+        summed: Parameters = jax.tree.map(lambda t, g: t + share * g, total, gradient(parameters, blocks[k]))
+        return summed
 
-    return jax.lax.fori_loop(0, len(blocks), add, jax.tree.map(jnp.zeros_like, parameters))
+    result: Parameters = jax.lax.fori_loop(0, len(blocks), add, jax.tree.map(jnp.zeros_like, parameters))
+    return result
 
 
 def _square(slopes: Any) -> Any:
