@@ -7,13 +7,9 @@ import pytest
 
 from ganscope.core.errors import ParameterError
 from ganscope.core.outcome import Outcome
-from ganscope.games.particle.order_parameters import (
-    labelled_order_parameters,
-    order_parameters,
-    rigidity,
-    trace_covariance,
-    wander,
-)
+from ganscope.games.particle.labelled import labelled_order_parameters
+from ganscope.games.particle.motion import rigidity, wander
+from ganscope.games.particle.order_parameters import order_parameters, trace_covariance
 from ganscope.games.particle.verdict import classify_series, normalised_soft_coverage
 
 ANGLES = 2 * np.pi * np.arange(8) / 8

@@ -25,14 +25,12 @@ from ganscope.games.particle.cloud.prediction import predict
 from ganscope.games.particle.cloud.slope_gram import kernel_gram, network_gram, wide_gram
 from ganscope.games.particle.cloud.transverse import growth, transverse_exponent
 from ganscope.games.particle.coupling import apply_coupling, mobilities, ratio_from_coupling
-from ganscope.games.particle.damping import (
+from ganscope.games.particle.damping import best_gradient_penalty, mode_rates, mode_spectrum
+from ganscope.games.particle.discrete_modes import (
     best_friction,
-    best_gradient_penalty,
     discrete_mode_multipliers,
     discrete_mode_radius,
     largest_stable_product,
-    mode_rates,
-    mode_spectrum,
 )
 
 positive = st.floats(0.01, 100)
@@ -565,3 +563,12 @@ def test_the_logistic_loss_halves_both_pushes():
     expected = np.repeat(mode_spectrum([0.01, 0.03], b, 0.3, loss="gan").ravel(), 2)
     assert largest_distance(linearise(game).spectrum(None).values, expected) < 1e-9
     assert math.isclose(predict(game).rates["mean_product"], 0.03 * b / 4, rel_tol=1e-9)
+
+
+def test_the_best_penalty_for_dampings_that_differ_is_beaten_by_no_other():
+    rng = np.random.default_rng(0)
+    for count in (1, 2, 3, 5, 6) * 8:
+        a, b, damping = 10 ** rng.uniform(-3, 1, count), 10 ** rng.uniform(-3, 1, count), rng.uniform(0, 2, count)
+        best = best_gradient_penalty(a, b, damping)
+        tried = np.linspace(0, 2 * float(np.max(2 * np.sqrt(a / b))), 4001)[:, None]
+        assert best.rate >= mode_rates(a, b, tried, damping).min(axis=1).max() * (1 - 1e-12)

@@ -8,12 +8,9 @@ import numpy.typing as npt
 from ganscope.core.game import Variable
 from ganscope.core.outcome import Verdict, vote
 from ganscope.games.particle.cloud.target import Target
-from ganscope.games.particle.order_parameters import (
-    OrderParameters,
-    labelled_order_parameters,
-    order_parameters,
-    wander,
-)
+from ganscope.games.particle.labelled import labelled_order_parameters
+from ganscope.games.particle.motion import wander
+from ganscope.games.particle.order_parameters import OrderParameters, order_parameters
 from ganscope.games.particle.verdict import classify_series
 
 if TYPE_CHECKING:

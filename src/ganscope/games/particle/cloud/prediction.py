@@ -18,7 +18,8 @@ from ganscope.core.errors import NotApplicable, ParameterError
 from ganscope.core.outcome import Equilibrium, Outcome, Prediction, Spectrum
 from ganscope.games.particle.cloud import levels
 from ganscope.games.particle.cloud.linearisation import Linearisation, linearise
-from ganscope.games.particle.damping import best_gradient_penalty, largest_stable_product, mode_spectrum
+from ganscope.games.particle.damping import best_gradient_penalty, mode_spectrum
+from ganscope.games.particle.discrete_modes import largest_stable_product
 
 if TYPE_CHECKING:
     from ganscope.games.particle.cloud.model import ParticleGAN

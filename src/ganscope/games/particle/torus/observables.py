@@ -9,7 +9,8 @@ import numpy.typing as npt
 from ganscope.core.errors import ParameterError
 from ganscope.core.game import Request, Variable
 from ganscope.core.outcome import Verdict, vote
-from ganscope.games.particle.order_parameters import CAPTURE_SHARE, order_parameters, wander
+from ganscope.games.particle.motion import wander
+from ganscope.games.particle.order_parameters import CAPTURE_SHARE, order_parameters
 from ganscope.games.particle.torus.fourier import PERIOD, mode_centres, target_variance
 from ganscope.games.particle.verdict import classify_series
 

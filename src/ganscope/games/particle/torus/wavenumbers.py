@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ganscope.games.particle.damping import mode_spectrum
+from ganscope.games.particle.damping import best_gradient_penalty, mode_spectrum
 from ganscope.games.particle.torus.fourier import rates
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ Array = npt.NDArray[np.float64]
 
 # Kernel, relative to that of the first wavenumber, below which a wavenumber is hardly visible to the discriminator.
 VISIBLE = 1e-2
-_HALVINGS = 200
 
 
 class Waves(NamedTuple):
@@ -101,15 +100,6 @@ def best_overall(game: "TorusGAN", among: Waves, visible: float = VISIBLE) -> tu
     if not np.any(seen):
         return np.nan, 0.0, 0
     squared, stiffness = among.frequency[seen] ** 2, among.stiffness[seen]
-    own = among.friction[seen] - stiffness * game.gradient_penalty
-    best = among.best_gradient_penalty[seen]
-    low, high = float(np.min(best)), float(np.max(best))
-    for _ in range(_HALVINGS):
-        middle = low + (high - low) / 2
-        if middle in (low, high):
-            break
-        slowest = int(np.argmin(_rates(squared, own + stiffness * middle)))
-        low, high = (middle, high) if best[slowest] > middle else (low, middle)
-    each = [float(np.min(_rates(squared, own + stiffness * end))) for end in (low, high)]
-    penalty = (low, high)[int(np.argmax(each))]
-    return penalty, max(each), int(among.wavenumber[seen][-1])
+    own = np.maximum(among.friction[seen] - stiffness * game.gradient_penalty, 0.0)
+    best = best_gradient_penalty(squared / stiffness, stiffness, own)
+    return best.gradient_penalty, best.rate, int(among.wavenumber[seen][-1])
