@@ -1,4 +1,4 @@
-"""Particles against a learning discriminator: the compiled engine against a naive transcription, and the game's rules."""
+"""Particles against a learning discriminator: the compiled engine against a naive transcription, and the rules."""
 
 import json
 import math
@@ -227,7 +227,8 @@ def test_a_run_that_blows_up_keeps_its_history():
     verdict = gs.classify(run)
     assert verdict.outcome == gs.Outcome.DIVERGED
     finite = np.isfinite(run.positions.values).all(axis=(1, 2))
-    assert finite[:5].all() and not np.any(np.diff(finite.astype(int)) > 0)
+    assert finite[:5].all()
+    assert not np.any(np.diff(finite.astype(int)) > 0)
     many = gs.simulate_many(game, {"relative_step": np.array([0.2, 0.001])}, "particles", iterations=200)
     assert np.isfinite(many.positions[1]).all()
 
@@ -273,7 +274,8 @@ def test_targets():
     assert len(clusters(points, None, 8)[0]) == 8
     assert len(clusters(points[:5], None, 8)[0]) == 5
     means, index = clusters(points, np.arange(50) % 3 + 7, 8)
-    assert means[1] == pytest.approx(points[1::3].mean(axis=0)) and set(index) == {0, 1, 2}
+    assert means[1] == pytest.approx(points[1::3].mean(axis=0))
+    assert set(index) == {0, 1, 2}
     batch = noise.minibatches(gs.ParticleGAN(mode_width=0.2).target, 50000, 0, 1, 1, 0, 5)[0]
     # means and covariance of the ring within five standard errors of 50000 draws
     assert np.abs(batch.mean(axis=0)).max() < 5 * math.sqrt(0.54 / 50000)

@@ -1,8 +1,9 @@
 r"""Matched particles under steps of finite size: when a mode of the linear theory decays, and how fast.
 
 With a mode's mobility a and stiffness b per step, and its friction beta = b gradient_penalty + damping per step (see
-`damping`), n steps of the discriminator make P = (1 - beta)^n of the slope G and subtract b_n xi, b_n = b (1 - P) / beta,
-for a displacement xi, before the particles move by a G ("alternating"); in "simultaneous" steps they move by the old G.
+`damping`), n steps of the discriminator make P = (1 - beta)^n of the slope G and, at a displacement xi, subtract
+b_n xi with b_n = b (1 - P) / beta, before the particles move by a G ("alternating"); in "simultaneous" steps they move
+by the old G.
 
 References:
     Mescheder, Geiger, Nowozin. Which training methods for GANs do actually converge? ICML 2018, for alternating against
