@@ -128,6 +128,7 @@ _PUBLIC = {
     "linspace": "ganscope.core.grids",
     "logspace": "ganscope.core.grids",
     "plot": "ganscope.figures.plot",
+    "animate": "ganscope.figures.animation",
     "Outcome": "ganscope.core.outcome",
     "Verdict": "ganscope.core.outcome",
     "Prediction": "ganscope.core.outcome",

@@ -7,30 +7,53 @@ import xarray as xr
 from ganscope.cli.folder import PICTURE
 from ganscope.cli.output import say, table, wrapped
 from ganscope.cli.predict import heading, outcome_line
+from ganscope.cli.progress import progress_bar
 from ganscope.cli.run import header, remarks, verdict_rows
 from ganscope.core.errors import StoreError
 from ganscope.core.results import game_of
 from ganscope.core.simulate import classify, predict
 from ganscope.core.store import load
+from ganscope.figures.animation import animate
 from ganscope.figures.plot import plot
 
 
 def show_path(path: Path, out: Path | None) -> int:
     """Show one run, all levels in a folder, or every folder of a folder with variants; returns the exit status."""
-    if not path.exists():
-        raise StoreError(f"{path} does not exist")
+    groups = _saved(path)
     if path.suffix == ".zarr":
         _show("", [path], out or path.with_suffix(".png"))
         return 0
-    groups = {folder: sorted(folder.glob("*.zarr")) for folder in [path, *sorted(path.glob("*/"))]}
-    groups = {folder: found for folder, found in groups.items() if found and folder.suffix != ".zarr"}
-    if not groups:
-        raise StoreError(f"{path} holds no saved runs (*.zarr)")
     if out is not None and len(groups) > 1:
         raise StoreError(f"{path} holds several variants: show one of them to draw it to {out}")
     for folder, found in groups.items():
         _show("" if folder == path else folder.name, found, out or folder / PICTURE)
     return 0
+
+
+def animate_path(path: Path, out: Path | None) -> int:
+    """Animate one run, or every run in a folder, each into a file of its own; returns the exit status."""
+    paths = [run for found in _saved(path).values() for run in found]
+    if out is not None and len(paths) > 1:
+        names = ", ".join(str(run.relative_to(path)) for run in paths)
+        raise StoreError(f"{path} holds several runs ({names}): animate one of them to write {out}")
+    for run in paths:
+        with progress_bar():
+            film = animate(load(run), out or run.with_suffix(".gif"))
+        say(f"animated in {film}")
+    return 0
+
+
+def _saved(path: Path) -> dict[Path, list[Path]]:
+    """Saved runs by their folder: one run, those in a folder, or those in the folders of its variants."""
+    if not path.exists():
+        raise StoreError(f"{path} does not exist")
+    if path.suffix == ".zarr":
+        return {path.parent: [path]}
+    groups = {folder: sorted(folder.glob("*.zarr")) for folder in [path, *sorted(path.glob("*/"))]}
+    groups = {folder: found for folder, found in groups.items() if found and folder.suffix != ".zarr"}
+    if not groups:
+        raise StoreError(f"{path} holds no saved runs (*.zarr)")
+    return groups
 
 
 def _show(name: str, paths: list[Path], picture: Path) -> None:

@@ -53,6 +53,19 @@ _FIGURES = {
     "dualflow:F10": Entry("a clipped discriminator and its periodic orbits", "dualflow", "clipping"),
     "dualflow:F11": Entry("a ring of eight modes in the plane", "dualflow_laws", "ring"),
     "dualflow:F12": Entry("from a wide kernel to a narrow one", "dualflow_laws", "coarse_to_fine"),
+    "particle:F1": Entry("how strongly a generator couples its outputs, by depth", "particle_network", "kernel_ratios"),
+    "particle:F2": Entry("spread of the kernel of finite generators", "particle_network", "kernel_spread"),
+    "particle:F3": Entry("a real generator and particles in its place", "particle_network", "real_generator"),
+    "particle:F4": Entry(
+        "order parameters against the coupling number", "particle", "order_parameters_against_coupling"
+    ),
+    "particle:F5": Entry("phase diagrams over mode width and coupling number", "particle", "phase_diagrams"),
+    "particle:F6": Entry("angular spectra of discriminators", "particle", "angular_spectra"),
+    "particle:F7": Entry("rates and times of convergence against gradient_penalty", "particle_torus", "damping"),
+    "particle:F8": Entry("stability of a collapsed cloud against mean_mobility", "particle_torus", "transverse"),
+    "particle:F9": Entry("critical coupling against friction and discriminator_steps", "particle", "boundary_shifts"),
+    "particle:F10": Entry("snapshots of a ring at three couplings", "particle", "snapshots"),
+    "particle:F11": Entry("handwritten digits against the coupling number", "particle_network", "digits"),
 }
 
 

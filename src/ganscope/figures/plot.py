@@ -23,6 +23,8 @@ _PICTURES = {
     "clipped": "ganscope.figures.dualflow_runs",
     "lq": "ganscope.figures.dualflow_runs",
     "feature": "ganscope.figures.dualflow_runs",
+    "particle": "ganscope.figures.particle_runs",
+    "torus": "ganscope.figures.particle_runs",
 }
 _ACCEPTED = "a run made by simulate, a list of runs of one game, or a Prediction"
 
