@@ -1,5 +1,5 @@
 """The demo behind `make demo`: three regimes of GAN training, the same question asked of handwritten digits, both again
-for a discriminator with a kernel, and what seven ways of stepping make of one game.
+for a discriminator with a kernel, what seven ways of stepping make of one game, and samples that hold on to each other.
 
 Every step is a command that you can type yourself; this script types them in order and says where the pictures are.
 """
@@ -50,6 +50,14 @@ STEPS = [
         "The Dirac-GAN as a dual flow: some schemes spiral outwards, some close the orbit, one spirals inwards.",
         ["run", str(EXAMPLES / "dirac_orbits.toml"), "--out", str(OUTPUT / "dirac"), "--force"],
     ),
+    (
+        "A ring of eight modes: samples that are free find all of them, samples tied together hop between them.",
+        ["run", str(EXAMPLES / "ring.toml"), "--out", str(OUTPUT / "ring"), "--force"],
+    ),
+    (
+        "The same as a moving picture: a cloud that starts on one spot.",
+        ["show", str(OUTPUT / "ring" / "narrow" / "particles.zarr"), "--animate"],
+    ),
 ]
 
 
@@ -63,7 +71,7 @@ def main() -> int:
             print(f"ganscope ended with status {status}", file=sys.stderr)
             return status
     print(f"\nDone in {time.perf_counter() - start:.0f} s. Pictures:")
-    for picture in sorted(OUTPUT.rglob("*.png")):
+    for picture in sorted([*OUTPUT.rglob("*.png"), *OUTPUT.rglob("*.gif")]):
         print(f"  {picture.relative_to(OUTPUT.parent)}")
     return 0
 

@@ -245,11 +245,12 @@ def show(
     out: Annotated[
         Path | None, typer.Option(metavar="FILE.png", help="Where to draw.", show_default="beside the run")
     ] = None,
+    animate: Annotated[bool, typer.Option("--animate", help="Write a moving picture, a GIF, of particles.")] = False,
 ) -> None:
-    """Summarise saved runs and draw them again."""
-    from ganscope.cli.show import show_path
+    """Summarise saved runs and draw them again, or animate them."""
+    from ganscope.cli.show import animate_path, show_path
 
-    raise typer.Exit(show_path(path, out))
+    raise typer.Exit(animate_path(path, out) if animate else show_path(path, out))
 
 
 @app.command()
@@ -294,9 +295,15 @@ def doctor(as_json: Json = False) -> None:
     raise typer.Exit(examine(as_json))
 
 
+_warned: set[str] = set()
+
+
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    """A warning as one line on standard error."""
-    typer.echo(f"ganscope: warning: {' '.join(str(message).split())}", err=True)
+    """A warning as one line on standard error, said once."""
+    text = " ".join(str(message).split())
+    if text not in _warned:
+        _warned.add(text)
+        typer.echo(f"ganscope: warning: {text}", err=True)
 
 
 def main() -> None:

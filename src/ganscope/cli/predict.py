@@ -83,11 +83,15 @@ def game_content(game: Game) -> dict[str, Any]:
 def heading(name: str, game: Game) -> str:
     """Which experiment this is: the variant's name, and the parameters that were chosen."""
     chosen = {k: v for k, v in game_content(game).items() if k not in ("model", "follows", *game.followed)}
-    if has_schemes(game):  # they have many parameters, and most are left at their defaults
+    if has_schemes(game) or len(chosen) > _MANY:  # most of many parameters are left at their defaults
         chosen = {k: v for k, v in chosen.items() if k not in _untouched(game)}
     parts = [f"{key} {_short(value)}" for key, value in chosen.items() if value is not None]
-    text = wrapped(f"{game.model}: {'; '.join(parts)}", "  ")
+    text = wrapped(f"{game.model}: {'; '.join(parts) or 'all parameters at their defaults'}", "  ")
     return f"{name}\n{'=' * len(name)}\n{text}" if name else text
+
+
+# Parameters from which on a heading names only those that were chosen.
+_MANY = 16
 
 
 def _untouched(game: Game) -> list[str]:
@@ -161,5 +165,10 @@ def _known_values(values: Mapping[str, Any]) -> str:
     """The largest stable step of every scheme in a line, what else is known of the flow in another."""
     steps = {name.removeprefix(_STEP): value for name, value in values.items() if name.startswith(_STEP)}
     known = {name: value for name, value in values.items() if not name.startswith(_STEP)}
+    known = {name: [*v[:_LONGEST], "..."] if _is_long(v) else v for name, v in known.items()}
     parts = {"known values": known, "largest stable step_size": steps}
     return "\n".join(wrapped(f"{title}: {shown(of)}", "  ") for title, of in parts.items() if of)
+
+
+def _is_long(value: Any) -> bool:
+    return isinstance(value, list | tuple) and len(value) > _LONGEST

@@ -52,6 +52,12 @@ FAILURES = (
 )
 # Final values of larger variables, such as every weight, stay in the saved run.
 _LARGEST_FINAL = 1000
+# Reasons that stand below a table; a prediction by itself lists all of its reasons.
+_MOST_REASONS = 3
+# Models whose levels differ in no noise but share it, replica by replica.
+_SAME_NOISE = ("torus",)
+# What runs with different noise have in common, if they have it at all.
+_ORDER_PARAMETERS = ("coverage", "soft_coverage", "entropy", "spread", "quality", "wander")
 
 
 class Refused(Exception):
@@ -176,15 +182,35 @@ def _simulate(experiment: Experiment, level: str, settings: Mapping[str, Any], f
 
 
 def _comparison(experiment: Experiment, runs: Mapping[str, xr.Dataset]) -> dict[str, Any]:
-    """Distances of every level from the first one without noise, where there is one."""
-    exact = [level for level in runs if not experiment.game.levels[level].stochastic]
-    if not exact:
-        return {}
-    others = {level: run for level, run in runs.items() if level != exact[0]}
+    """Distances of every level from the first one without noise of its own.
+
+    If all have such noise, particles cannot be compared one by one, but order parameters can: averaged over replicas,
+    with those of the first level.
+    """
+    levels, same_noise = experiment.game.levels, experiment.game.model in _SAME_NOISE
+    reference = next((level for level in runs if same_noise or not levels[level].stochastic), None)
+    if reference is None:
+        runs, reference = {level: _order_parameters(run) for level, run in runs.items()}, next(iter(runs))
     return {
-        level: {"reference": exact[0], "distances": compare(run, runs[exact[0]]).attrs["summary"]}
-        for level, run in others.items()
+        level: {"reference": reference, "distances": _distances(run, runs[reference], same_noise)}
+        for level, run in runs.items()
+        if level != reference and run.data_vars
     }
+
+
+def _distances(run: xr.Dataset, reference: xr.Dataset, paired: bool) -> dict[str, dict[str, float]]:
+    """Summaries of the distance from a reference; the mean over replicas where these belong together in pairs."""
+    if not paired or "replica" not in run.dims:
+        summary: dict[str, dict[str, float]] = compare(run, reference).attrs["summary"]
+        return summary
+    each = [_distances(run.isel(replica=k), reference.isel(replica=k), paired) for k in range(run.sizes["replica"])]
+    return {name: {kind: sum(s[name][kind] for s in each) / len(each) for kind in each[0][name]} for name in each[0]}
+
+
+def _order_parameters(run: xr.Dataset) -> xr.Dataset:
+    """The order parameters of a run, averaged over replicas."""
+    shared = run[[name for name in _ORDER_PARAMETERS if name in run]]
+    return shared.mean("replica", keep_attrs=True) if "replica" in shared.dims else shared
 
 
 def final_values(run: xr.Dataset) -> dict[str, Any]:
@@ -236,6 +262,8 @@ def _end(run: xr.Dataset) -> tuple[str, str]:
         mmd2 = float(end.mmd2)
         rounded = 0.0 if mmd2 < 0 else mmd2  # a square, but for rounding
         return "mmd2, covered", f"{shown(rounded, 2)}, {shown(float(end.covered))}/{run.sizes['real_point']}"
+    if "soft_coverage" in run:
+        return "soft_coverage", shown(float(end.soft_coverage), 3)
     if "mass_coverage" in run:
         return "w2, coverage", f"{shown(float(end.w2), 3)}, {shown(float(end.mass_coverage), 3)}"
     for name in ("w2", "distance", "radius", "amplitude"):
@@ -249,7 +277,9 @@ def remarks(statements: Mapping[str, Prediction | Verdict]) -> list[str]:
     why: dict[str, list[str]] = {}
     for name, statement in statements.items():
         if statement.outcome == Outcome.UNDECIDED:
-            why.setdefault("; ".join(statement.reasons), []).append(name)
+            reasons = [reason.rstrip(".") for reason in statement.reasons[:_MOST_REASONS]]
+            more = " (ganscope predict says more)" if len(statement.reasons) > _MOST_REASONS else ""
+            why.setdefault("; ".join(reasons).replace(":; ", ": ") + more, []).append(name)
     lines = [f"{', '.join(names)}: {reasons}" for reasons, names in why.items()]
     near = [name for name, s in statements.items() if s.near_critical]
     return lines + ([f"near critical: {', '.join(near)}"] if near else [])
