@@ -317,6 +317,7 @@ def test_targets():
         (dict(initial_std=0.0), "initial_std"),
         (dict(initial=np.zeros((3, 2))), "shape"),
         (dict(discriminator="cnn"), "mlp"),
+        (dict(discriminator={"name": "RBG", "bandwidth": 1.0}), "discriminator.*RBF"),
         (dict(discriminator_activation="swish"), "relu"),
         (dict(discriminator_width=0), "discriminator_width"),
         (dict(discriminator_depth=0), "discriminator_depth"),

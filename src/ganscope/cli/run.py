@@ -54,8 +54,6 @@ FAILURES = (
 _LARGEST_FINAL = 1000
 # Reasons that stand below a table; a prediction by itself lists all of its reasons.
 _MOST_REASONS = 3
-# Models whose levels differ in no noise but share it, replica by replica.
-_SAME_NOISE = ("torus",)
 # What runs with different noise have in common, if they have it at all.
 _ORDER_PARAMETERS = ("coverage", "soft_coverage", "entropy", "spread", "quality", "wander")
 
@@ -187,12 +185,13 @@ def _comparison(experiment: Experiment, runs: Mapping[str, xr.Dataset]) -> dict[
     If all have such noise, particles cannot be compared one by one, but order parameters can: averaged over replicas,
     with those of the first level.
     """
-    levels, same_noise = experiment.game.levels, experiment.game.model in _SAME_NOISE
-    reference = next((level for level in runs if same_noise or not levels[level].stochastic), None)
+    levels = experiment.game.levels
+    paired = all(levels[level].paired for level in runs)
+    reference = next((level for level in runs if paired or not levels[level].stochastic), None)
     if reference is None:
         runs, reference = {level: _order_parameters(run) for level, run in runs.items()}, next(iter(runs))
     return {
-        level: {"reference": reference, "distances": _distances(run, runs[reference], same_noise)}
+        level: {"reference": reference, "distances": _distances(run, runs[reference], paired)}
         for level, run in runs.items()
         if level != reference and run.data_vars
     }

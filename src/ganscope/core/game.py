@@ -32,6 +32,7 @@ class Level:
     Attributes:
         rules: Update rules that it knows, the default one first; empty for a flow.
         stochastic: Whether replicas differ.
+        paired: Whether they differ by their starts alone, which are those of every other level of this kind.
         dimensional: Whether it takes `dimension`, the ambient size of a finite run.
         steps_per_unit: Iterations per unit of time for a game, `dimension` and `step_size`; None without iterations.
         time_unit: The parameter that is the time of one iteration, where there is one.
@@ -44,6 +45,7 @@ class Level:
 
     rules: tuple[str, ...] = ()
     stochastic: bool = False
+    paired: bool = False
     dimensional: bool = False
     steps_per_unit: Callable[[Any, int | None, float | None], float] | None = None
     time_unit: str | None = None

@@ -451,8 +451,8 @@ def with_bandwidth(kernel: Kernel, bandwidth: float) -> Kernel:
     return kernel if bandwidth == kernel.bandwidth else kernel.scaled(bandwidth)
 
 
-def kernel_from_dict(content: Mapping[str, Any]) -> Kernel:
-    """A kernel from a table such as `{ name = "RBF", bandwidth = 1.0 }`.
+def kernel_from_dict(content: Mapping[str, Any], parameter: str = "kernel") -> Kernel:
+    """A kernel from a table such as `{ name = "RBF", bandwidth = 1.0 }`, given for a parameter.
 
     Raises:
         ParameterError: If the name or a parameter is unknown, one is missing, or a value is out of range.
@@ -460,12 +460,12 @@ def kernel_from_dict(content: Mapping[str, Any]) -> Kernel:
     content = dict(content)
     name = content.pop("name", None)
     if name not in KERNELS:
-        raise unknown_name("kernel", name, KERNELS)
+        raise unknown_name(parameter, name, KERNELS)
     cls = KERNELS[name]
     known = [f.name for f in dataclasses.fields(cls) if f.init]
     for key in content:
         if key not in known:
-            raise unknown_name(f"kernel {name}", key, known)
+            raise unknown_name(f"{parameter} {name}", key, known)
     if known[0] not in content:
-        raise ParameterError("kernel", {"name": name, **content}, f"a table with {known[0]}")
+        raise ParameterError(parameter, {"name": name, **content}, f"a table with {known[0]}")
     return cls(**content)

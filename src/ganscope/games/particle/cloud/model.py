@@ -183,7 +183,7 @@ class ParticleGAN(Game):
 
     def _check_discriminator(self) -> None:
         if isinstance(self.discriminator, Mapping):
-            self._set("discriminator", kernel_from_dict(self.discriminator))
+            self._set("discriminator", kernel_from_dict(self.discriminator, "discriminator"))
         if self.discriminator != "mlp" and not isinstance(self.discriminator, Kernel):
             expected = f"'mlp', or a kernel: {', '.join(KERNELS)}, for example RBF(1.0)"
             raise ParameterError("discriminator", self.discriminator, expected)

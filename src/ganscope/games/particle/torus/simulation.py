@@ -49,12 +49,13 @@ LEVELS = {
     "particles": Level(
         ("alternating",),
         stochastic=True,
+        paired=True,
         steps_per_unit=_per_unit,
         takes_step_size=True,
         default_horizon=DEFAULT_HORIZON,
         options={"scheme": SCHEMES[0]},
     ),
-    "linear": Level(stochastic=True, default_horizon=DEFAULT_HORIZON),
+    "linear": Level(stochastic=True, paired=True, default_horizon=DEFAULT_HORIZON),
 }
 
 
