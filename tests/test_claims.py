@@ -14,6 +14,7 @@ EVERY = {
     "solvable": [*(f"S{k}" for k in range(1, 6)), "S5map", "S5one", *(f"S{k}" for k in range(6, 17)), "EA", "EB", "EC"],
     "kernel": [*(f"C{k}" for k in range(1, 23)), "E6", "E9", "DIGITS", "DIGITSfar"],
     "dualflow": [str(k) for k in range(1, 28)],
+    "particle": [*(f"C{k}" for k in range(1, 19)), "TABLE", "MATCHED"],
 }
 
 
@@ -39,7 +40,7 @@ def test_every_claim_says_what_it_states():
 
 
 def test_claims_are_found_by_model_and_by_number_in_any_case():
-    assert select(["solvable", "KERNEL", "DualFlow"]) == select([]) == select()
+    assert select(["solvable", "KERNEL", "DualFlow", "particle"]) == select([]) == select()
     assert [claim.id for claim in select(["kernel"])] == [f"kernel:{number}" for number in EVERY["kernel"]]
     assert [claim.id for claim in select(["solvable:s10", "SOLVABLE:S2", "solvable:S2"])] == [
         "solvable:S2",

@@ -417,3 +417,37 @@ def test_a_network_may_start_from_given_points():
 def test_bad_options_of_the_network_level_are_named(options, words):
     with pytest.raises(gs.ParameterError, match=words):
         gs.simulate(small(), "network", iterations=3, **options)
+
+
+def test_arguments_stand_in_their_documented_order():
+    game = gs.ParticleGAN(16, 4.0, None, None, 6, 1.5, 0.07, None, 0.02, 0.03, 0.4, 0.1, 2, "r2", "gan", 0.3)
+    assert (game.modes, game.radius, game.mode_width, game.relative_step) == (6, 1.5, 0.07, 0.02)
+    assert (game.discriminator_lr, game.gradient_penalty, game.regularization) == (0.03, 0.4, 0.1)
+    assert (game.discriminator_steps, game.penalty, game.loss, game.initial_std) == (2, "r2", "gan", 0.3)
+
+
+def test_the_cross_kernel_does_not_scale_with_the_same_kernel():
+    assert gs.ParticleGAN(same_kernel=4.0).coupling_number == pytest.approx((4 + 63 * 0.2) / 3.8)
+
+
+def test_counts_may_differ_between_cells():
+    game = small()
+    many = gs.simulate_many(game, {"discriminator_steps": [1, 3], "real_batch": [12, 20]}, "particles", iterations=5)
+    own = gs.simulate(game.replace(discriminator_steps=3, real_batch=20), "particles", iterations=5)
+    assert np.array_equal(many.positions[1], own.positions)
+    with pytest.raises(gs.ParameterError, match="integers"):
+        gs.simulate_many(game, {"discriminator_steps": [1.5]}, "particles", iterations=5)
+
+
+def test_too_few_latent_dimensions_for_two_numbers_warn():
+    kernel = gs.network_kernel(2, "relu")
+    game = small(particles=64, coupling=kernel.coupling(64))
+    with pytest.warns(gs.KernelSpreadWarning, match="latent_dimension = 64"):
+        gs.simulate(game, "network", iterations=1, generator_width=16, latent_dimension=64)
+
+
+def test_a_run_without_its_order_parameters_is_refused_by_name():
+    run = gs.simulate(small(), "particles", iterations=120)
+    with pytest.raises(gs.ParameterError, match="wander"):
+        gs.classify(run.drop_vars("wander"))
+    assert gs.classify(run.transpose("axis", "particle", "mode", "time")) == gs.classify(run)

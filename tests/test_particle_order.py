@@ -281,3 +281,22 @@ def test_a_start_beyond_the_bound_is_no_escape():
 def test_normalised_soft_coverage():
     assert np.allclose(normalised_soft_coverage([1 / 8, 1], 8), [0, 1])
     assert normalised_soft_coverage(1.0, 1) == 1
+
+
+def test_a_run_that_is_still_filling_its_modes_is_near_critical():
+    soft = np.linspace(0.3, 0.8, 400)
+    steady = np.full(400, 0.6)
+    for series, near in ((soft, True), (steady, False)):
+        verdict = classify_series(
+            positions=np.zeros((400, 8, 2)),
+            soft_coverage=series,
+            spread=np.ones(400),
+            coverage=np.ones(400),
+            quality=np.ones(400),
+            wander=np.zeros(400),
+            target_mean=np.zeros(2),
+            scale=1.0,
+            modes=8,
+        )
+        assert verdict.detail == "partially_collapsed"
+        assert verdict.near_critical == near

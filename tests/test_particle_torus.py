@@ -584,3 +584,37 @@ def test_a_game_survives_json():
     assert gs.from_json(gs.to_json(game)) == game
     assert game.spectrum == "power"
     assert game.replace(spectrum="flat").spectrum == "flat"
+
+
+def test_a_critical_mobility_far_beyond_the_usual_is_found():
+    game = gs.TorusGAN(modes=8, gradient_penalty=0.0, regularization=0.005)
+    critical = gs.critical_mobility(game)
+    assert 0.05 < critical < 0.5
+    # orbits of the length that goes with this weak friction
+    assert (
+        gs.transverse_exponent(game, critical / 2, horizon=4000.0)
+        > 0
+        > gs.transverse_exponent(game, 2 * critical, horizon=4000.0)
+    )
+    prediction = gs.predict(game.replace(initial_std=0.02))
+    assert prediction.outcome == gs.Outcome.COLLAPSED
+    assert prediction.margin < 0
+
+
+def test_a_cloud_that_has_become_a_point_rests():
+    game = gs.TorusGAN(particles=8, modes=1, mode_width=0.0)
+    assert gs.classify(gs.simulate(game, "particles")).outcome == gs.Outcome.CONVERGED
+
+
+def test_without_friction_a_prediction_is_near_critical():
+    assert gs.predict(gs.TorusGAN(gradient_penalty=0.0, initial_std=2.0)).near_critical
+
+
+def test_unknown_options_of_the_collapse_are_named():
+    for question in (gs.transverse_exponent, gs.critical_mobility):
+        with pytest.raises(gs.ParameterError, match="horizon"):
+            question(gs.TorusGAN(), horizn=3.0)
+
+
+def test_both_names_of_the_flow_are_known():
+    assert gs.predict(gs.TorusGAN(), rule="flow").outcome == gs.predict(gs.TorusGAN()).outcome

@@ -66,7 +66,9 @@ def test_the_promised_names_are_there():
         "Prediction", "Verdict", "DiracGAN", "QuadraticGame", "QuadraticGAN", "FeatureGAN", "ClippedGAN",
         "comparison_rate", "scheme_error_bound", "largest_step", "certificate", "defect", "entropic_gaussian_step",
         "StepTooLarge", "ProxNotConverged", "NashNotConverged", "DegenerateQuantiles", "CouplingNotOptimal",
-        "NoUniqueEquilibrium", "DomainTooSmall",
+        "NoUniqueEquilibrium", "DomainTooSmall", "ParticleGAN", "TorusGAN", "network_kernel", "empirical_kernel",
+        "mobilities", "ratio_from_coupling", "mode_spectrum", "best_gradient_penalty", "discrete_mode_radius",
+        "critical_mobility", "transverse_exponent", "order_parameters",
     }  # fmt: skip
     assert promised <= set(gs.__all__)
 

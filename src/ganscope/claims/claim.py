@@ -51,6 +51,14 @@ _MODULES: dict[str, tuple[str, ...]] = {
         "ganscope.claims.dualflow_collapse",
         "ganscope.claims.dualflow_recovery",
     ),
+    "particle": (
+        "ganscope.claims.particle",
+        "ganscope.claims.particle_friction",
+        "ganscope.claims.particle_collapse",
+        "ganscope.claims.particle_ring",
+        "ganscope.claims.particle_discriminators",
+        "ganscope.claims.particle_networks",
+    ),
 }
 _CLAIMS: dict[str, "Claim"] = {}
 

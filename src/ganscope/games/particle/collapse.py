@@ -1,8 +1,10 @@
 """Whether a collapsed cloud tears itself apart: the same two questions for every game of particles."""
 
+import inspect
+from collections.abc import Callable
 from typing import Any
 
-from ganscope.core.errors import NotApplicable
+from ganscope.core.errors import NotApplicable, unknown_name
 
 
 def transverse_exponent(game: Any, mean_mobility: float | None = None, **options: Any) -> float:
@@ -31,6 +33,7 @@ def transverse_exponent(game: Any, mean_mobility: float | None = None, **options
     """
     if not hasattr(game, "transverse_exponent"):
         raise NotApplicable(f"{type(game).__name__} has no particles that could collapse")
+    _check_options(game.transverse_exponent, options)
     return float(game.transverse_exponent(mean_mobility, **options))
 
 
@@ -52,4 +55,12 @@ def critical_mobility(game: Any, **options: Any) -> float:
     """
     if not hasattr(game, "critical_mobility"):
         raise NotApplicable(f"{type(game).__name__} has no critical mobility that could be computed")
+    _check_options(game.critical_mobility, options)
     return float(game.critical_mobility(**options))
+
+
+def _check_options(method: Callable[..., Any], options: dict[str, Any]) -> None:
+    known = list(inspect.signature(method).parameters)
+    for name in options:
+        if name not in known:
+            raise unknown_name("option", name, known)

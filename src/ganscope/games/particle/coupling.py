@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ganscope.core.checks import integer, numbers_in, one_of
+from ganscope.core.checks import integer, numbers_in, one_of, real_array
 from ganscope.core.errors import ParameterError
 
 Array = npt.NDArray[np.float64]
@@ -81,6 +81,11 @@ def mobilities(
     same, cross = _kernel_numbers(same_kernel, cross_kernel, count)
     speed = numbers_in("generator_lr", generator_lr, above=0)
     averaged = one_of("convention", convention, CONVENTIONS) == "mean"
+    try:
+        np.broadcast_shapes(speed.shape, same.shape)
+    except ValueError:
+        expected = f"a shape that goes with the kernel numbers' {same.shape}"
+        raise ParameterError("generator_lr", speed.shape, expected) from None
     unit = speed / count if averaged else np.ones_like(speed) / same
     relative, mean = unit * (same - cross), unit * np.maximum(same + (count - 1) * cross, 0.0)
     with np.errstate(divide="ignore"):
@@ -153,7 +158,7 @@ def apply_coupling(
     given = np.asarray(gradients)
     if given.dtype.kind not in "fiu" or given.ndim < 2:
         raise ParameterError("gradients", given.shape, "real numbers of shape [..., particles, coordinates]")
-    slopes = given.astype(np.float64)
+    slopes = real_array("gradients", given)
     speeds = mobilities(same_kernel, cross_kernel, slopes.shape[-2], generator_lr)
     if np.ndim(speeds.mean) > 0:
         raise ParameterError("same_kernel", same_kernel, "numbers, not arrays, for the kernel and generator_lr")

@@ -16,6 +16,7 @@ These rules are this package's choice, not a published classification.
 """
 
 import math
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,6 +38,8 @@ ESCAPED = 20.0
 COLLAPSED, NARROW, COMPLETE = 0.35, 0.5, 0.85
 # Wander above which a collapsed or oscillating cloud hops; wander and relative variation of the spread at rest.
 HOPPING, RESTLESS = 0.25, 0.1
+# Spread below which a cloud is a point, whose size has no variation to speak of.
+POINT = 1e-3
 # Coverage and quality below which modes are blurred.
 RESOLVED, SHARP = 0.9, 0.5
 # How close to a threshold is near: in soft coverage and spread, and in wander and variation of the spread.
@@ -120,7 +123,11 @@ def classify_series(
     if soft < COMPLETE:
         reason = f"{seen}: some modes are lost, for good or now and then"
         gaps = (_Gap(COMPLETE - soft, NEAR_COVERAGE), _Gap(distance_to_collapse, NEAR_COVERAGE))
-        return _verdict(Outcome.COLLAPSED, "partially_collapsed", gaps, reason)
+        verdict = _verdict(Outcome.COLLAPSED, "partially_collapsed", gaps, reason)
+        if not _rises(normalised_soft_coverage(values["soft_coverage"][-tail:], modes)):
+            return verdict
+        rising = "the soft coverage still rises: in a longer run the modes may fill"
+        return replace(verdict, reasons=(reason, rising), near_critical=True)
     blurred, reasons = _blurred(mean["coverage"], mean["quality"])
     full = (_Gap(soft - COMPLETE, NEAR_COVERAGE),) if modes > 1 else ()
     moving = f"wander {motion:.3g} and relative variation of the spread {variation:.3g}"
@@ -131,6 +138,13 @@ def classify_series(
         return _verdict(Outcome.OSCILLATING, word + blurred, gaps, reason, *reasons)
     gaps = (*full, _Gap(RESTLESS - motion, NEAR_MOTION), _Gap(RESTLESS - variation, NEAR_MOTION))
     return _verdict(Outcome.CONVERGED, "converged" + blurred, gaps, f"{seen}; {moving}", *reasons)
+
+
+def _rises(soft: Array) -> bool:
+    """Whether the soft coverage goes up through all quarters of the tail, and at this pace would soon be complete."""
+    quarters = np.array([part.mean() for part in np.array_split(soft, 4)])
+    gained = float(quarters[-1] - quarters[0])
+    return bool(np.all(np.diff(quarters) > 0)) and gained > NEAR_COVERAGE and quarters[-1] + 3 * gained > COMPLETE
 
 
 def _one_per_record(name: str, values: npt.ArrayLike, records: int) -> Array:
@@ -166,9 +180,9 @@ def _lost(x: Array, mean: Array, scale: float, periodic: bool) -> Verdict | None
 
 
 def _variation(spread: Array) -> float:
-    """Standard deviation over mean; 0 for a cloud, or a target, without extent."""
+    """Standard deviation over mean; 0 for a cloud that is a point."""
     mean = float(np.mean(spread))
-    return float(np.std(spread)) / mean if mean > 0 else 0.0
+    return float(np.std(spread)) / mean if mean > POINT else 0.0
 
 
 def _collapsed(soft: float, spread: float, motion: float, seen: str) -> Verdict:

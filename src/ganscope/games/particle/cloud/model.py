@@ -60,6 +60,10 @@ _RANGES: dict[str, dict[str, Any]] = {
     "weight_variance": {"above": 0},
     "bias_variance": {"at_least": 0},
 }
+_COUNTS: dict[str, dict[str, Any]] = {
+    name: {"at_least": 1}
+    for name in ("discriminator_steps", "discriminator_width", "discriminator_depth", "real_batch", "features")
+}
 _DEFAULT_STEP, _DEFAULT_KERNEL = 0.01, (1.0, 0.2)
 
 
@@ -86,29 +90,29 @@ class ParticleGAN(Game):
         modes: Number of Gaussian modes of the target, or their centres, shape `[M, d]`.
         radius: Radius of the ring, or half the side of the grid.
         mode_width: Standard deviation of every mode.
-        layout: Where `modes` modes stand: on a "ring", or on a square "grid" (a square number of modes).
         real_points: A target of your own instead of modes, shape `[S, d]`; order parameters then count the classes of
             `labels`, or else the points themselves, or `modes` cells of k-means where there are more points than that.
-        labels: Class of every real point, shape `[S]`.
         relative_step: Mobility of relative motion per iteration, > 0 (0.01); excludes `generator_lr`.
-        generator_lr: Learning rate of the generator; needs the kernel numbers, or `generator_kernel`.
-        generator_kernel: A measured kernel instead of two numbers, shape `[N, N]` or `[N, N, d, d]`, symmetric and
-            positive semidefinite.
-        discriminator: "mlp", or a kernel such as `RBF(1.0)`, which learns with random features.
         discriminator_lr: Learning rate of the discriminator's parameters, > 0.
-        discriminator_steps: Steps of the discriminator per iteration, >= 1.
         gradient_penalty: Strength gamma >= 0 of (gamma / 2) E |grad D|^2.
+        regularization: Weight decay lambda >= 0 towards the initial discriminator, which is zero as a function.
+        discriminator_steps: Steps of the discriminator per iteration, >= 1.
         penalty: Where the gradient is taken: "r1" at real points, "r2" at particles, "r12" their average, "uniform" in
             the box of the target; "gp1" asks for slope 1 between real points and particles; "none".
-        regularization: Weight decay lambda >= 0 towards the initial discriminator, which is zero as a function.
         loss: "wgan" or "gan" (non-saturating).
         initial_std: Standard deviation of the initial particles about the origin (or the mean of real points), > 0.
         initial: Initial particles, shape `[N, d]`, instead.
         real_batch: Real points per step of the discriminator; None: all real points in every step.
+        discriminator: "mlp", or a kernel such as `RBF(1.0)`, which learns with random features.
         discriminator_activation: "relu", "tanh", "sin", "softplus" or "erf".
         discriminator_width, discriminator_depth: Hidden units per layer, and hidden layers.
         weight_variance, bias_variance: Of the network in the kernel parametrisation; None: 2 for relu and softplus, 1.5
             for tanh and erf, 1 for sin.
+        generator_lr: Learning rate of the generator; needs the kernel numbers, or `generator_kernel`.
+        generator_kernel: A measured kernel instead of two numbers, shape `[N, N]` or `[N, N, d, d]`, symmetric and
+            positive semidefinite.
+        layout: Where `modes` modes stand: on a "ring", or on a square "grid" (a square number of modes).
+        labels: Class of every real point, shape `[S]`.
         input_size: The first layer sees |x|^2 / input_size; None: the dimension d of the data.
         features: Number of random features of a kernel discriminator.
 
@@ -126,27 +130,27 @@ class ParticleGAN(Game):
     modes: Any = 8
     radius: float = 1.0
     mode_width: float = 0.05
-    layout: str = "ring"
     real_points: Any = None
-    labels: Any = None
     relative_step: float | None = None
-    generator_lr: float | None = None
-    generator_kernel: Any = None
-    discriminator: Any = "mlp"
     discriminator_lr: float = 0.05
-    discriminator_steps: int = 1
     gradient_penalty: float = 0.3
-    penalty: str = "r1"
     regularization: float = 0.0
+    discriminator_steps: int = 1
+    penalty: str = "r1"
     loss: str = "wgan"
     initial_std: float = 0.25
     initial: Any = None
     real_batch: int | None = 128
+    discriminator: Any = "mlp"
     discriminator_activation: str = "relu"
     discriminator_width: int = 64
     discriminator_depth: int = 2
     weight_variance: float | None = None
     bias_variance: float = 0.1
+    generator_lr: float | None = None
+    generator_kernel: Any = None
+    layout: str = "ring"
+    labels: Any = None
     input_size: float | None = None
     features: int = 1024
 
@@ -156,11 +160,9 @@ class ParticleGAN(Game):
             value = getattr(self, name)
             if value is not None:
                 self._set(name, number(name, value, **allowed))
-        for name, least in (("discriminator_steps", 1), ("discriminator_width", 1), ("discriminator_depth", 1)):
-            self._set(name, integer(name, getattr(self, name), at_least=least))
-        self._set("features", integer("features", self.features, at_least=1))
-        if self.real_batch is not None:
-            self._set("real_batch", integer("real_batch", self.real_batch, at_least=1))
+        for name, allowed in _COUNTS.items():
+            if name != "real_batch" or self.real_batch is not None:
+                self._set(name, integer(name, getattr(self, name), **allowed))
         if self.input_size is not None:
             self._set("input_size", number("input_size", self.input_size, above=0))
         one_of("penalty", self.penalty, PENALTIES)
@@ -262,7 +264,7 @@ class ParticleGAN(Game):
             same, cross = two_numbers(self.generator_kernel)
         else:
             same = _DEFAULT_KERNEL[0] if self.same_kernel is None else self.same_kernel
-            cross = _DEFAULT_KERNEL[1] * same if self.cross_kernel is None else self.cross_kernel
+            cross = _DEFAULT_KERNEL[1] if self.cross_kernel is None else self.cross_kernel
         unit = mobilities(same, cross, self.particles)
         if self.generator_lr is not None:
             return unit.relative * self.generator_lr, unit.mean * self.generator_lr
@@ -327,12 +329,14 @@ class ParticleGAN(Game):
                 if array.ndim != 3 or array.shape[1:] != (self.particles, self.axes):
                     shape = f"shape {array.shape}"
                     raise ParameterError(name, shape, f"(cells, {self.particles}, {self.axes}), one start per cell")
-            elif name in _RANGES:
-                array = numbers_in(name, values, **_RANGES[name])
+            elif name in _RANGES or name in _COUNTS:
+                array = numbers_in(name, values, **(_RANGES | _COUNTS)[name])
                 if array.ndim != 1:
                     raise ParameterError(name, values, "a one-dimensional array, one value per cell")
+                if name in _COUNTS and np.any(array != np.floor(array)):
+                    raise ParameterError(name, values, "integers, one per cell")
             else:
-                raise unknown_name("over", name, [*_RANGES, "initial"])
+                raise unknown_name("over", name, [*_RANGES, *_COUNTS, "initial"])
             checked[name] = array
         return checked, one_length(checked)
 
@@ -354,11 +358,13 @@ class ParticleGAN(Game):
 
         return observables.classify(self, run)
 
-    def transverse_exponent(self, mean_mobility: float | None = None, **options: Any) -> float:
-        """Growth of a collapsed cloud's spread per relative mobility; see `gs.transverse_exponent`."""
+    def transverse_exponent(
+        self, mean_mobility: float | None = None, iterations: int = 2000, starts: int = 4, seed: int = 0
+    ) -> float:
+        """Growth of a collapsed cloud's spread per relative mobility, see `transverse.transverse_exponent`."""
         from ganscope.games.particle.cloud import transverse
 
-        return transverse.transverse_exponent(self, mean_mobility, **options)
+        return transverse.transverse_exponent(self, mean_mobility, iterations=iterations, starts=starts, seed=seed)
 
     def linear_spectrum(self, at: Any = None, rule: str | None = None, **options: Any) -> Spectrum:
         from ganscope.games.particle.cloud import linearisation

@@ -106,19 +106,18 @@ def motion_of(game: "ParticleGAN", options: dict[str, Any], seed: int, stream: i
     return Motion(training.TWO_NUMBERS, positions, unit.relative, unit.mean, (), None, None)
 
 
-def coupling_of(game: "ParticleGAN", options: dict[str, Any]) -> float:
-    """The coupling number of the network of a level, by the two numbers of its infinitely wide limit."""
-    return float(network_of(game, options).kernel().coupling(game.particles))
-
-
 def check_coupling(game: "ParticleGAN", options: dict[str, Any]) -> float:
     """The coupling number of the network of a level; warns if the game has another one."""
-    found, wanted = coupling_of(game, options), game.coupling_number
+    network = network_of(game, options)
+    kernel = network.kernel()
+    found, wanted = float(kernel.coupling(game.particles)), game.coupling_number
+    if math.isfinite(found):
+        kernel.rate_spread(game.particles, network.latent_dimension)  # warns where two numbers are too few
     if abs(found - wanted) > _DIFFERENT * wanted:
         warnings.warn(
             f"the network of level 'network' has coupling {found:.4g} with {game.particles} particles, the game "
             f"{wanted:.4g}: the levels show different games; take the kernel numbers from gs.network_kernel",
             CouplingWarning,
-            stacklevel=2,
+            stacklevel=5,
         )
     return found

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from ganscope.core.errors import ParameterError
 from ganscope.core.game import Variable
 from ganscope.core.outcome import Verdict, vote
 from ganscope.games.particle.cloud.target import Target
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[np.float64]
 
+# What a verdict looks at.
+_JUDGED = ("positions", "soft_coverage", "spread", "coverage", "quality", "wander")
 # Nearest real points that vote on the class of a particle.
 NEIGHBOURS = 5
 
@@ -60,6 +63,10 @@ def order_of(target: Target, positions: Array) -> OrderParameters:
 
 def classify(game: "ParticleGAN", run: Any) -> Verdict:
     """The verdict on a run; replicas are judged one by one and vote."""
+    missing = [name for name in _JUDGED if name not in run]
+    if missing:
+        raise ParameterError("run", f"without {', '.join(missing)}", "a run with all its order parameters")
+    run = run.transpose(..., "time", "particle", "axis", "mode")
     if "replica" in run.dims:
         return vote([_classify_one(game, run.isel(replica=i)) for i in range(run.sizes["replica"])])
     return _classify_one(game, run)
@@ -69,7 +76,7 @@ def _classify_one(game: "ParticleGAN", run: Any) -> Verdict:
     target = game.target
     return classify_series(
         positions=run["positions"].values,
-        **{name: run[name].values for name in ("soft_coverage", "spread", "coverage", "quality", "wander")},
+        **{name: run[name].values for name in _JUDGED if name != "positions"},
         target_mean=target.mean,
         scale=target.scale,
         modes=run.sizes["mode"],

@@ -143,7 +143,9 @@ def empirical_kernel(
     count, outputs = measured.count, measured.outputs
     if count < 2:
         raise ParameterError("latents", f"shape {measured.latents.shape}", "shape [N, d_z] with N >= 2")
-    exact = outputs <= probes if exact is None else bool(exact)
+    if exact is not None and not isinstance(exact, bool):
+        raise ParameterError("exact", exact, "True, False or None")
+    exact = outputs <= probes if exact is None else exact
     if exact:
         gamma = measured.full()
         matrix = np.trace(gamma, axis1=2, axis2=3) / outputs

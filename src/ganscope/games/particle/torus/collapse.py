@@ -40,9 +40,11 @@ _HORIZON, _STEP, _DROPPED = 200.0, 0.01, 1 / 3
 # Largest frequency times the step, for kernels so sharp that the step above does not resolve them.
 _RESOLVED = 0.4
 # The search for the critical mobility: ratio of the grid, starts while scanning and for the final values, orders of
-# magnitude below and above the estimate, points that are scanned together, points around a crossing that are refined.
+# magnitude below and above the estimate, points that are scanned together, points around a crossing that are refined;
+# ratio and number of the coarser points beyond.
 _RATIO, _MANY_STARTS = 1.1, 16
 _BELOW, _ABOVE, _TOGETHER, _AROUND = 4.0, 2.7, 20, 3
+_FAR_RATIO, _FAR = 1.5, 12
 # Critical mobility over discriminator_lr, for a typical kernel: times gradient_penalty^2 and regularization^2.
 _BY_PENALTY, _BY_REGULARIZATION = 20.0, 4.7
 # Averages that are closer to zero than this share of the kernel's own bend are zero.
@@ -102,6 +104,11 @@ def default_step(game: "TorusGAN", mobility: float) -> float:
     rate = rates(game)._replace(relative=np.zeros(1), mean=np.full(1, mobility))
     fastest = float(np.max(largest_frequency(rate)))
     return min(step, _RESOLVED / fastest) if fastest > 0 else step
+
+
+def work(game: "TorusGAN") -> float:
+    """Steps of one orbit at the game's own mobility, times wavenumbers: what `critical_mobility` costs goes with it."""
+    return _HORIZON / game.discriminator_lr / default_step(game, game.mean_mobility) * game.frequencies
 
 
 def exponents(game: "TorusGAN", mobilities: Array, starts: Array, scheme: str, horizon: float, step: float) -> Array:
@@ -185,15 +192,10 @@ def critical_mobility(
     for start in range(first, len(grid) - 1, _TOGETHER):
         part = grid[start : start + _TOGETHER + 1]
         for k in _downward(search.bends(part, _STARTS)):
-            around = grid[max(0, start + k - _AROUND) : start + k + _AROUND + 2]
-            bends = search.bends(around, _MANY_STARTS)
-            settled = _downward(bends)
-            if settled:
-                j = settled[0]
-                share = bends[j] / (bends[j] - bends[j + 1])
-                found = float(around[j] + share * (around[j + 1] - around[j]))
-                return Crossing(found, f"it stays together beyond mean_mobility = {found:.4g}, and not below")
-    return Crossing(math.inf, f"it is torn apart at every mean_mobility up to {grid[-1]:.3g}")
+            found = search.settle(grid[max(0, start + k - _AROUND) : start + k + _AROUND + 2])
+            if found is not None:
+                return found
+    return _far(search, float(grid[-1]))
 
 
 class _Search(NamedTuple):
@@ -217,6 +219,32 @@ class _Search(NamedTuple):
         orbits = np.repeat(mobilities, count), np.tile(starts, len(mobilities))
         every = exponents(self.game, *orbits, self.scheme, max(horizon, 2 * step), step)
         return np.asarray(every.reshape(len(mobilities), count).mean(axis=1))
+
+    def settle(self, around: Array) -> "Crossing | None":
+        """The first crossing between mobilities, measured with many starts."""
+        bends = self.bends(around, _MANY_STARTS)
+        crossings = _downward(bends)
+        if not crossings:
+            return None
+        j = crossings[0]
+        share = bends[j] / (bends[j] - bends[j + 1])
+        found = float(around[j] + share * (around[j + 1] - around[j]))
+        return Crossing(found, f"it stays together beyond mean_mobility = {found:.4g}, and not below")
+
+
+def _far(search: _Search, top: float) -> Crossing:
+    """A crossing beyond the range in which it is usual, on a coarser grid that is refined where it crosses."""
+    grid = np.asarray(top * _FAR_RATIO ** np.arange(_FAR + 1))
+    before = 1.0
+    for start in range(0, len(grid), 2):  # two at a time, since their orbits share a block
+        part = grid[start : start + 2]
+        bends = np.append(before, search.bends(part, _STARTS))
+        for k in _downward(bends):
+            found = search.settle(np.geomspace(part[k] / _FAR_RATIO / _RATIO, part[k] * _RATIO, 2 * _AROUND + 2))
+            if found is not None:
+                return found
+        before = bends[-1]
+    return Crossing(math.inf, f"it is torn apart at every mean_mobility up to {grid[-1]:.3g}")
 
 
 def _downward(values: Array) -> list[int]:

@@ -163,17 +163,26 @@ class TorusGAN(Game):
 
         return linear.spectrum(self, at, rule, **options)
 
-    def transverse_exponent(self, mean_mobility: float | None = None, **options: Any) -> float:
+    def transverse_exponent(
+        self,
+        mean_mobility: float | None = None,
+        scheme: str = "second_order",
+        horizon: float | None = None,
+        step_size: float | None = None,
+        starts: Any = None,
+    ) -> float:
         """Average bend of the discriminator under a collapsed cloud, see `collapse.transverse_exponent`."""
         from ganscope.games.particle.torus import collapse
 
-        return collapse.transverse_exponent(self, mean_mobility, **options)
+        return collapse.transverse_exponent(self, mean_mobility, scheme, horizon, step_size, starts)
 
-    def critical_mobility(self, **options: Any) -> float:
+    def critical_mobility(
+        self, scheme: str = "second_order", horizon: float | None = None, step_size: float | None = None
+    ) -> float:
         """Mobility of the centre beyond which a collapsed cloud stays one, see `collapse.critical_mobility`."""
         from ganscope.games.particle.torus import collapse
 
-        return collapse.critical_mobility(self, **options).mean_mobility
+        return collapse.critical_mobility(self, scheme, horizon, step_size).mean_mobility
 
 
 def _check_mobilities(relative: Array, mean: Array) -> None:

@@ -106,7 +106,7 @@ def starts(game: "TorusGAN", request: Request) -> Array:
 
 def _particles(game: "TorusGAN", request: Request, rate: Rates) -> tuple[Array, npt.NDArray[np.complex128]]:
     scheme, step = one_of("scheme", request.options["scheme"], SCHEMES), step_of(request.step_size)
-    check_step(rate, step, stacklevel=7)
+    check_step(rate, step, stacklevel=6)
     second = scheme == "second_order"
     cells, count, modes = request.cells, game.particles, game.frequencies
     decay, gain = step_tables(rate, step / 2 if second else step)
