@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 # Before the libraries that read them are imported.
-for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "GANSCOPE_THREADS"):
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "GANSCOPE_THREADS", "NPROC"):
     os.environ[name] = "1"
 os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
 ROOT = Path(__file__).resolve().parent.parent

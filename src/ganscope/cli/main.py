@@ -15,14 +15,14 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from ganscope.core.caches import keep_jax_programs
+from ganscope.core.caches import prepare_jax
 from ganscope.core.errors import NotApplicable, ParameterError, StoreError
 
 # Matrices are small here, and a BLAS with many threads makes them wait for each other; the engines have threads of
 # their own. Whoever sets these variables has the say.
 for _name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
-keep_jax_programs()
+prepare_jax()
 
 DONE, DIFFERENT, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
