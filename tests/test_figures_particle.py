@@ -197,7 +197,7 @@ SMALL = {
         3,
     ),
     "particle:F3": (
-        dict(generators=networks.GENERATORS[:1], particles=8, width=16, latent_dimension=32, iterations=5, seeds=2),
+        dict(generators=networks.GENERATORS[:1], particles=8, width=16, latent_dimension=64, iterations=5, seeds=2),
         2,
     ),
     "particle:F4": (FEW, 4),

@@ -147,6 +147,8 @@ def _plane(axes: Axes, shown: Sequence[Shown], game: Any) -> list[Artist]:
         entries.append(style.sample_points("real points", ".", "#BBBBBB"))
     elif game.axes == 2:
         modes_in_plane(axes, plane.centres, game.target.capture_radius, game.mode_width)
+        axes.plot(*plane.centres.T, "+", color=style.INK, markersize=7, zorder=3.5)  # above the paths
+        entries.append(style.sample_points("modes", "+", style.INK))
         entries.append(capture_entry(game.target.capture_radius))
     else:
         axes.plot(*plane.centres.T, "+", color=style.FAINT, markersize=8)
