@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import ganscope as gs
@@ -33,3 +34,9 @@ def refused(result, *parts):
 def environment():
     source = str(Path(gs.__file__).resolve().parent.parent)
     return os.environ | {"PYTHONPATH": os.pathsep.join([source, os.environ.get("PYTHONPATH", "")])}
+
+
+def interruptible(*arguments):
+    """The command as a program that hears Ctrl-C, though a shell that started the tests in the background may not."""
+    listen = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    return [sys.executable, "-c", listen + "from ganscope.cli.main import main; main()", *arguments]

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import xarray as xr
-from command_line import environment, only_json, refused
+from command_line import environment, interruptible, only_json, refused
 
 import ganscope as gs
 from ganscope.claims import ClaimResult
@@ -461,9 +461,9 @@ def test_ctrl_c_keeps_what_is_finished_and_the_same_command_goes_on(tmp_path):
     # The chain takes some seconds; the interrupt comes when the first level has been saved.
     simulate = '[simulate]\nlevels = ["ode", "chain"]\ndimension = 10_000\nhorizon = 400\nreplicas = 2\n'
     (tmp_path / "x.toml").write_text(GAME + simulate)
-    command = [sys.executable, "-m", "ganscope", "run", "x.toml", "--json"]
+    command = interruptible("run", "x.toml", "--json")
     options = dict(cwd=tmp_path, env=environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    first = subprocess.Popen(command, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL), **options)
+    first = subprocess.Popen(command, **options)
     while not (tmp_path / "runs/x/ode.zarr").exists() and first.poll() is None:
         time.sleep(0.01)
     first.send_signal(signal.SIGINT)

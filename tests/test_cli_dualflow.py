@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import environment, only_json, refused
+from command_line import environment, interruptible, only_json, refused
 
 import ganscope as gs
 from ganscope.cli.experiment import read_experiments
@@ -335,8 +335,7 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path):
         'simulate.level = "explicit"\n[[variant]]\nname = "long"\nsimulate.level = "explicit"\nsimulate.horizon = 1e4\n'
     )
     # A process in the background may have been told to ignore the signal.
-    listen = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    command = [sys.executable, "-c", listen + "from ganscope.cli.main import main; main()", "run", "x.toml", "--json"]
+    command = interruptible("run", "x.toml", "--json")
     options = dict(cwd=tmp_path, env=environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     process = subprocess.Popen(command, **options)
     while not (tmp_path / "runs/x/short/report.json").exists() and process.poll() is None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import environment, only_json, refused
+from command_line import environment, interruptible, only_json, refused
 
 import ganscope as gs
 from ganscope.cli.experiment import read_experiments
@@ -272,8 +272,7 @@ def test_ctrl_c_keeps_what_is_finished_and_the_same_command_goes_on(tmp_path):
         'name = "long"\nsimulate.iterations = 10_000_000\n'
     )
     # A process in the background may have been told to ignore the signal.
-    listen = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    command = [sys.executable, "-c", listen + "from ganscope.cli.main import main; main()", "run", "x.toml", "--json"]
+    command = interruptible("run", "x.toml", "--json")
     options = dict(cwd=tmp_path, env=environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     process = subprocess.Popen(command, **options)
     while not (tmp_path / "runs/x/short/report.json").exists() and process.poll() is None:
