@@ -300,3 +300,20 @@ def test_a_run_that_is_still_filling_its_modes_is_near_critical():
         )
         assert verdict.detail == "partially_collapsed"
         assert verdict.near_critical == near
+
+
+def test_a_point_between_the_modes_has_covered_nothing():
+    run = dict(
+        positions=np.zeros((200, 8, 2)),
+        soft_coverage=np.full(200, 0.99),
+        spread=np.full(200, 1e-4),
+        coverage=np.zeros(200),
+        quality=np.zeros(200),
+        wander=np.zeros(200),
+        target_mean=np.zeros(2),
+        scale=1.0,
+        modes=8,
+    )
+    assert classify_series(**run).detail == "collapsed/static"
+    assert classify_series(**(run | dict(wander=np.full(200, 0.4)))).detail == "collapsed/hopping"
+    assert classify_series(**(run | dict(spread=np.ones(200)))).detail == "converged/blurred"

@@ -37,7 +37,7 @@ _FOUR = ("relu", "tanh", "sin", "softplus")
     "than sin, the order of c_8 / c_1 of their kernels; but softplus, with the smallest ratio of all, collapses at a "
     "larger one than tanh. Clouds before sin, with the smallest c_1, are the first to move; the others are not in the "
     "order of c_1",
-    source="paper",
+    source="derived",
     fast=False,
 )
 def discriminators_order() -> Evidence:

@@ -17,9 +17,20 @@ from ganscope.figures.animation import animate
 from ganscope.figures.plot import plot
 
 
+def _target(out: Path | None) -> Path | None:
+    """Where to draw: a file with a suffix.
+
+    Raises:
+        StoreError: If it is a folder.
+    """
+    if out is not None and out.is_dir():
+        raise StoreError(f"{out} is a folder: give a file, for example {out / 'run.png'}")
+    return out if out is None or out.suffix else out.with_suffix(".png")
+
+
 def show_path(path: Path, out: Path | None) -> int:
     """Show one run, all levels in a folder, or every folder of a folder with variants; returns the exit status."""
-    groups = _saved(path)
+    groups, out = _saved(path), _target(out)
     if path.suffix == ".zarr":
         _show("", [path], out or path.with_suffix(".png"))
         return 0
@@ -36,6 +47,8 @@ def animate_path(path: Path, out: Path | None) -> int:
     if out is not None and len(paths) > 1:
         names = ", ".join(str(run.relative_to(path)) for run in paths)
         raise StoreError(f"{path} holds several runs ({names}): animate one of them to write {out}")
+    if out is not None and out.is_dir():
+        raise StoreError(f"{out} is a folder: give a file, for example {out / 'run.gif'}")
     for run in paths:
         with progress_bar():
             film = animate(load(run), out or run.with_suffix(".gif"))

@@ -193,9 +193,7 @@ def check_rule(rule: Any, level: str, spec: Level) -> str | None:
     return one_of("rule", rule, spec.rules)
 
 
-def streams_of(
-    game: Game, purpose: str, over: Mapping[str, Any], cells: int, replicas: int
-) -> npt.NDArray[np.uint64]:
+def streams_of(game: Game, purpose: str, over: Mapping[str, Any], cells: int, replicas: int) -> npt.NDArray[np.uint64]:
     """Noise streams `[cells, replicas]` for a purpose, such as a level: a hash of each cell's own game.
 
     A cell thus equals `simulate` of its game; noise that all levels shall share has a purpose of its own.

@@ -117,7 +117,20 @@ def mode_rates(
     damping: npt.ArrayLike = 0.0,
     loss: str = "wgan",
 ) -> Any:
-    """Decay rates of modes, minus the larger real part of their eigenvalues; arguments as in `mode_spectrum`."""
+    """Decay rates of modes of matched particles: minus the larger real part of their eigenvalues.
+
+    Args:
+        a, b, gradient_penalty, damping, loss: As in `mode_spectrum`.
+
+    Returns:
+        Rates per unit of time, a number or an array; 0 for modes that never relax.
+
+    Raises:
+        ParameterError: If a number is negative or not finite, or shapes do not go together.
+
+    References:
+        Durr, Mroueh, Tu, Wang. Phys. Rev. X 13, 041004 (2023), for the penalty as friction.
+    """
     return (0.0 - mode_spectrum(a, b, gradient_penalty, damping, loss)[..., 0].real)[()]
 
 

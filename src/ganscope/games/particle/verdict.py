@@ -3,7 +3,8 @@
 The first that holds:
 
     diverged             a position is not finite, or farther than 20 scales from the target's mean
-    collapsed            soft coverage below 0.35 and spread below 0.5; hopping if wander > 0.25, else static
+    collapsed            soft coverage below 0.35 and spread below 0.5; hopping if wander > 0.25, else static; or a
+                         point between the modes (spread below 0.01, quality below 0.5)
     partially collapsed  soft coverage below 0.85: some modes are lost, for good or now and then
     oscillating          wander > 0.1, or the spread varies by more than 0.1 of itself
     converged            none of these
@@ -38,8 +39,9 @@ ESCAPED = 20.0
 COLLAPSED, NARROW, COMPLETE = 0.35, 0.5, 0.85
 # Wander above which a collapsed or oscillating cloud hops; wander and relative variation of the spread at rest.
 HOPPING, RESTLESS = 0.25, 0.1
-# Spread below which a cloud is a point, whose size has no variation to speak of.
-POINT = 1e-3
+# Spread below which a cloud is a point, whose size has no variation to speak of, and which covers no modes by lying
+# between them.
+POINT = 1e-2
 # Coverage and quality below which modes are blurred.
 RESOLVED, SHARP = 0.9, 0.5
 # How close to a threshold is near: in soft coverage and spread, and in wander and variation of the spread.
@@ -128,6 +130,11 @@ def classify_series(
             return verdict
         rising = "the soft coverage still rises: in a longer run the modes may fill"
         return replace(verdict, reasons=(reason, rising), near_critical=True)
+    if modes > 1 and mean["spread"] < POINT and mean["quality"] < SHARP:
+        # a point between the modes belongs to all of them alike
+        reason = f"{seen}, quality {mean['quality']:.3g}: a point between the modes"
+        word = "hopping" if motion > HOPPING else "static"
+        return _verdict(Outcome.COLLAPSED, f"collapsed/{word}", (_Gap(POINT - mean["spread"], POINT / 10),), reason)
     blurred, reasons = _blurred(mean["coverage"], mean["quality"])
     full = (_Gap(soft - COMPLETE, NEAR_COVERAGE),) if modes > 1 else ()
     moving = f"wander {motion:.3g} and relative variation of the spread {variation:.3g}"

@@ -116,8 +116,17 @@ class ParticleGAN(Game):
         input_size: The first layer sees |x|^2 / input_size; None: the dimension d of the data.
         features: Number of random features of a kernel discriminator.
 
+    Run variables over `time`: `positions` (particle, axis); `occupancy` (mode), `coverage`, `soft_coverage`,
+    `entropy`, `kl`, `spread` and `quality`, see `gs.order_parameters`; `wander`, the standard deviation of the centre
+    over the last quarter of the time so far, summed over the axes, in units of the root of the target's variance;
+    `slope`, the root mean square slope of the discriminator at the particles, and `rigidity`, the share of the squared
+    push that is common to all.
+
     Raises:
         ParameterError: If a parameter is out of its range, or two exclude each other.
+
+    References:
+        Durr, Mroueh, Tu, Wang. Effective dynamics of generative adversarial networks. Phys. Rev. X 13, 041004 (2023).
     """
 
     model: ClassVar[str] = "particle"
@@ -237,7 +246,9 @@ class ParticleGAN(Game):
         elif self.coupling is not None:
             for name in ("same_kernel", "cross_kernel"):
                 if getattr(self, name) is not None:
-                    raise ParameterError(name, getattr(self, name), "nothing, since coupling is given: they exclude")
+                    raise ParameterError(
+                        name, getattr(self, name), "nothing, since coupling is given: give one or the other"
+                    )
             if self.generator_lr is not None:
                 expected = "relative_step instead: a coupling number alone does not say how fast particles move"
                 raise ParameterError("generator_lr", self.generator_lr, expected)

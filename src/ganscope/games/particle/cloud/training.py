@@ -131,13 +131,13 @@ def _iterate(form: Form, state: State, fixed: Fixed, settings: Settings, noise: 
     """One iteration, and the slopes `[N, d]` that moved the particles."""
     parameters, generator, x = state
     if form.schedule == "discriminator_first":
-        parameters = _learn(form, parameters, x, fixed, settings, noise, k)
+        parameters = learn(form, parameters, x, fixed, settings, noise, k)
     slopes = slopes_of(form, parameters, fixed, x)
     if form.schedule == "simultaneous":
-        parameters = _learn(form, parameters, x, fixed, settings, noise, k)
+        parameters = learn(form, parameters, x, fixed, settings, noise, k)
     generator, x = _move(form, generator, x, slopes, fixed, settings)
     if form.schedule == "generator_first":
-        parameters = _learn(form, parameters, x, fixed, settings, noise, k)
+        parameters = learn(form, parameters, x, fixed, settings, noise, k)
     return State(parameters, generator, x), slopes
 
 
@@ -184,7 +184,7 @@ def _values_and_slopes(form: Form, parameters: Parameters, fixed: Fixed, x: Any)
     return values - initial_values, slopes - initial_slopes
 
 
-def _learn(
+def learn(
     form: Form, parameters: Parameters, x: Any, fixed: Fixed, settings: Settings, noise: Noise, k: Any
 ) -> Parameters:
     """All steps of the discriminator in an iteration."""

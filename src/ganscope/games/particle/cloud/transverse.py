@@ -146,7 +146,7 @@ def _orbit(form: Any) -> Any:
     def run(carry: Any, fixed: Any, settings: Any, noise: Any) -> Any:
         def iteration(carry: Any, k: Any) -> Any:
             parameters, place, apart = carry
-            parameters = training._learn(form, parameters, place, fixed, settings, noise, k)
+            parameters = training.learn(form, parameters, place, fixed, settings, noise, k)
 
             def slopes(x: Any) -> Any:
                 return training.slopes_of(form, parameters, fixed, x)

@@ -6,8 +6,8 @@ For (u, v) Gaussian with variances q1, q2 and covariance c, and an activation ph
     slopes   E[phi'(u) phi'(v)]      = d values / dc
     bends    E[phi''(u) phi''(v)]    = d slopes / dc      (Price's theorem)
 
-All are closed forms. Those of the logistic family follow from one fact: the logistic law is a Gaussian whose standard
-deviation is 2 K, with K of Kolmogorov's law, so that
+Most are closed forms. Those of the logistic family are sums, which follow from one fact: the logistic law is a
+Gaussian whose standard deviation is 2 K, with K of Kolmogorov's law, so that
 
     tanh(x) = E erf(x / (sqrt(2) K)),   sigmoid(x) = P(2 K xi < x),   softplus(x) = E relu(x + 2 K xi),   xi normal.
 

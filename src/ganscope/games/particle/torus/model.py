@@ -54,7 +54,7 @@ class TorusGAN(Game):
     Args:
         particles: Number N of particles, >= 2.
         relative_mobility: Mobility of motion relative to the centre, >= 0.
-        mean_mobility: Mobility of the centre, >= 0; not both 0. Their ratio is the `coupling`.
+        mean_mobility: Mobility of the centre, >= 0; not both 0. Their ratio is the `coupling_number`.
         modes: Number M >= 1 of modes of the target.
         mode_width: Standard deviation of a mode, >= 0.
         spectrum: Spectrum of the discriminator's kernel at wavenumber k: `gauss`, exp(-(bandwidth k)^2 / 2) (smooth);
@@ -121,7 +121,7 @@ class TorusGAN(Game):
             set_field(self, "initial_positions", start)
 
     @property
-    def coupling(self) -> float:
+    def coupling_number(self) -> float:
         """Mobility of the centre over that of relative motion; infinite for a rigid cloud."""
         return self.mean_mobility / self.relative_mobility if self.relative_mobility > 0 else math.inf
 
