@@ -485,7 +485,7 @@ def test_other_predictions():
     assert settled.best["gradient_penalty"] == 2 * settled.best["gradient_penalty_without_half"]
     rigid = gs.predict(gs.TorusGAN(relative_mobility=0.0, initial_std=0.01))
     assert (rigid.outcome, rigid.detail) == ("collapsed", "mode_collapse")
-    assert gs.TorusGAN(relative_mobility=0.0).coupling == math.inf
+    assert gs.TorusGAN(relative_mobility=0.0).coupling_number == math.inf
     with pytest.raises(gs.ParameterError, match="rule"):
         gs.predict(gs.TorusGAN(), rule="simultaneous")
     with pytest.raises(gs.ParameterError, match="step_size"):
