@@ -2,7 +2,10 @@
 
 import json
 import os
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import ganscope as gs
@@ -36,7 +39,25 @@ def environment():
     return os.environ | {"PYTHONPATH": os.pathsep.join([source, os.environ.get("PYTHONPATH", "")])}
 
 
-def interruptible(*arguments):
-    """The command as a program that hears Ctrl-C, though a shell that started the tests in the background may not."""
+def interrupted(folder, appears, after=0.0):
+    """Run x.toml in a folder and press Ctrl-C some seconds after a path has appeared there; returns standard error.
+
+    The command hears Ctrl-C even if a shell that started the tests in the background told its children not to.
+    """
     listen = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    return [sys.executable, "-c", listen + "from ganscope.cli.main import main; main()", *arguments]
+    process = subprocess.Popen(
+        [sys.executable, "-c", listen + "from ganscope.cli.main import main; main()", "run", "x.toml", "--json"],
+        cwd=folder,
+        env=environment(),
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    while not (folder / appears).exists() and process.poll() is None:
+        time.sleep(0.01)
+    time.sleep(after)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate()
+    assert process.returncode == 130, err
+    assert out == ""
+    return err

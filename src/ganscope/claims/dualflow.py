@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from ganscope.claims.claim import Evidence, claims_of
+from ganscope.claims.confrontation import confront
 from ganscope.claims.dualflow_settings import (
     FIVE,
     apart,
-    confront,
     kernel_game,
     order_of_convergence,
     radius,

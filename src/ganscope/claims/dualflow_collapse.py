@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from ganscope.claims.claim import Evidence, claims_of
+from ganscope.claims.confrontation import confront
 from ganscope.claims.dualflow_settings import (
     TWO_MODES,
-    confront,
     levels,
     rotation,
     two_modes,

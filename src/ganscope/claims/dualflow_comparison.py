@@ -8,10 +8,10 @@ import xarray as xr
 from scipy.linalg import eigh, expm
 
 from ganscope.claims.claim import Evidence, claims_of
+from ganscope.claims.confrontation import confront
 from ganscope.claims.dualflow_settings import (
     Array,
     apart,
-    confront,
     game_of,
     normal_points,
     radius,

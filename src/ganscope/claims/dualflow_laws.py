@@ -6,7 +6,11 @@ from typing import Any
 import numpy as np
 
 from ganscope.claims.claim import Evidence, claims_of
-from ganscope.claims.dualflow_settings import confront, kernel_game, normal_points
+from ganscope.claims.confrontation import confront
+from ganscope.claims.dualflow_settings import (
+    kernel_game,
+    normal_points,
+)
 from ganscope.core.simulate import simulate
 from ganscope.games.dualflow.clipped.model import ClippedGAN
 from ganscope.games.dualflow.collapse.local_modes import kernel_gradient_gram, local_modes

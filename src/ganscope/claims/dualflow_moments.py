@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from ganscope.claims.claim import Evidence, claims_of
+from ganscope.claims.confrontation import confront
 from ganscope.claims.dualflow_settings import (
-    confront,
     normal_points,
     rotation,
 )

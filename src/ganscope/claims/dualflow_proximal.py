@@ -7,7 +7,10 @@ from scipy.optimize import linear_sum_assignment, minimize_scalar
 from scipy.spatial.distance import cdist
 
 from ganscope.claims.claim import Evidence, claims_of
-from ganscope.claims.dualflow_settings import confront, normal_points
+from ganscope.claims.confrontation import confront
+from ganscope.claims.dualflow_settings import (
+    normal_points,
+)
 from ganscope.core.simulate import simulate
 from ganscope.games.dualflow.feature.model import FeatureGAN
 from ganscope.games.dualflow.lq.gaussian import entropic_gaussian_step

@@ -7,11 +7,11 @@ import scipy.stats
 import xarray as xr
 
 from ganscope.claims.claim import Evidence, claims_of
+from ganscope.claims.confrontation import confront
 from ganscope.claims.dualflow_settings import (
     CENTRES,
     RADIUS,
     TWO_MODES,
-    confront,
     levels,
     normal_points,
     two_mode_game,

@@ -1,6 +1,5 @@
-"""What the dual flows' claims share: games, step matrices and distances read off simulations, and comparisons."""
+"""What the dual flows' claims share: games, step matrices and distances read off simulations."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,7 +8,6 @@ import scipy.stats
 import xarray as xr
 
 from ganscope.analysis.linear_prediction import recurrence_roots
-from ganscope.claims.claim import Evidence
 from ganscope.core.simulate import simulate, simulate_many
 from ganscope.games.dualflow.feature.laws import Mixture
 from ganscope.games.dualflow.feature.model import FeatureGAN
@@ -21,14 +19,6 @@ Array = npt.NDArray[np.float64]
 FIVE = ("explicit", "explicit_sequential", "jko", "jko_sequential", "nash")
 # Two narrow modes of equal weight.
 CENTRES, RADIUS = (-2.0, 2.0), 0.75
-# How a measured number compares with the expected one where the tolerance is a word.
-_COMPARISONS: dict[str, Any] = {
-    "exact": np.equal,
-    "at least": np.greater_equal,
-    "at most": np.less_equal,
-    "above": np.greater,
-    "below": np.less,
-}
 
 
 def two_modes(width: float) -> Mixture:
@@ -149,24 +139,3 @@ def rotation(series: Any, step: float) -> tuple[float, float]:
     """Growth rate and angular frequency of a rotation that is recorded at equal steps of time."""
     root = recurrence_roots(series, 2)[0]
     return float(np.log(np.abs(root)) / step), float(abs(np.angle(root)) / step)
-
-
-def confront(rows: Mapping[str, tuple[Any, Any, Any]]) -> Evidence:
-    """A claim from rows of expected, measured and tolerance.
-
-    Args:
-        rows: By name; the measured side may be several results by name. A tolerance is absolute, or one of the texts
-            "exact", "at least", "at most", "above", "below".
-    """
-    passed = all(_holds(*row) for row in rows.values())
-    expected, measured, tolerance = ({name: row[k] for name, row in rows.items()} for k in range(3))
-    return expected, measured, tolerance, passed
-
-
-def _holds(expected: Any, measured: Any, tolerance: Any) -> bool:
-    if isinstance(measured, Mapping):
-        return all(_holds(expected, value, tolerance) for value in measured.values())
-    wanted, found = np.asarray(expected), np.asarray(measured)
-    if isinstance(tolerance, str):
-        return bool(np.all(_COMPARISONS[tolerance](found, wanted)))
-    return bool(np.all(np.abs(found - wanted) <= tolerance))

@@ -6,10 +6,10 @@ import numpy as np
 import xarray as xr
 
 from ganscope.claims.claim import Evidence, claims_of
+from ganscope.claims.confrontation import confront
 from ganscope.claims.dualflow_settings import (
     FIVE,
     Array,
-    confront,
     kernel_game,
     normal_points,
 )

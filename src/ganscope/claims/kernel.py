@@ -14,12 +14,11 @@ import numpy as np
 from ganscope.analysis.linear_prediction import recurrence_roots
 from ganscope.analysis.pairing import largest_distance, pair
 from ganscope.claims.claim import Evidence, claims_of
+from ganscope.claims.confrontation import confront, largest
 from ganscope.claims.kernel_settings import (
     RULES,
     Array,
     Complex,
-    confront,
-    largest,
     momentum_of,
     neighbourhood_game,
     neighbourhood_of,

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ganscope.claims.claim import Evidence, claims_of
-from ganscope.claims.kernel_settings import confront, largest
+from ganscope.claims.confrontation import confront, largest
 from ganscope.core.simulate import simulate
 from ganscope.dynamics.rules import update_map
 from ganscope.games.kernel.data import digits, distances

@@ -7,7 +7,13 @@ import numpy as np
 
 from ganscope.analysis.linear_prediction import recurrence_roots
 from ganscope.claims.claim import Evidence, claims_of
-from ganscope.claims.kernel_settings import SMALL, Array, confront, confront_shares, neighbourhood_game, unbalanced
+from ganscope.claims.confrontation import confront, confront_shares
+from ganscope.claims.kernel_settings import (
+    SMALL,
+    Array,
+    neighbourhood_game,
+    unbalanced,
+)
 from ganscope.core.simulate import simulate
 from ganscope.games.kernel.end_states import (
     algebraic_decay,

@@ -12,9 +12,9 @@ from scipy.optimize import brentq
 
 from ganscope.analysis.linear_prediction import recurrence_roots
 from ganscope.claims.claim import Evidence, claims_of
+from ganscope.claims.confrontation import confront_shares
 from ganscope.claims.kernel_settings import (
     Array,
-    confront_shares,
     neighbourhood_game,
     neighbourhood_of,
 )

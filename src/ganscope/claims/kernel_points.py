@@ -7,7 +7,13 @@ import numpy as np
 
 from ganscope.analysis.pairing import largest_distance
 from ganscope.claims.claim import Evidence, claims_of
-from ganscope.claims.kernel_settings import RULES, Array, Complex, confront, largest, momentum_of
+from ganscope.claims.confrontation import confront, largest
+from ganscope.claims.kernel_settings import (
+    RULES,
+    Array,
+    Complex,
+    momentum_of,
+)
 from ganscope.core.simulate import simulate
 from ganscope.dynamics.rules import update_map
 from ganscope.games.kernel.end_states import algebraic_decay, split_radius

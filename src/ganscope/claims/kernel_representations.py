@@ -7,7 +7,12 @@ import numpy as np
 from ganscope.analysis.linear_prediction import recurrence_roots
 from ganscope.analysis.pairing import largest_distance
 from ganscope.claims.claim import Evidence, claims_of
-from ganscope.claims.kernel_settings import Array, confront, largest, neighbourhood_game, neighbourhood_of
+from ganscope.claims.confrontation import confront, largest
+from ganscope.claims.kernel_settings import (
+    Array,
+    neighbourhood_game,
+    neighbourhood_of,
+)
 from ganscope.core.simulate import simulate
 from ganscope.games.kernel.kernels import RBF
 from ganscope.games.kernel.model import KernelGAN

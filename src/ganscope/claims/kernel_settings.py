@@ -1,13 +1,11 @@
-"""What the kernel model's claims share: a neighbourhood far from all others, and how claims confront numbers."""
+"""What the kernel model's claims share: a neighbourhood far from all others, and games with few points."""
 
 import warnings
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ganscope.claims.claim import Evidence
 from ganscope.games.kernel.isolated import IsolatedNeighbourhood
 from ganscope.games.kernel.kernels import RBF
 from ganscope.games.kernel.model import KernelGAN
@@ -56,44 +54,3 @@ def neighbourhood_of(game: KernelGAN, curvature: float | None = None) -> Isolate
         discriminator_lr=game.discriminator_lr,
         weighting=game.weighting,
     )
-
-
-def confront(rows: Mapping[str, tuple[Any, Any, Any]]) -> Evidence:
-    """A claim from rows of expected, measured and tolerance.
-
-    Args:
-        rows: By name; the measured side may be several results by name. A tolerance is absolute, or the text "exact".
-    """
-    passed = all(_holds(*row) for row in rows.values())
-    expected, measured, tolerance = ({name: row[k] for name, row in rows.items()} for k in range(3))
-    return expected, measured, tolerance, passed
-
-
-def confront_shares(rows: Mapping[str, tuple[float, Any]], tolerance: float) -> Evidence:
-    """A claim from rows of an expected number and measured ones, with one relative tolerance for all.
-
-    Args:
-        rows: By name; the measured side is a number, or several by name.
-        tolerance: Share of the expected number.
-    """
-    expected, measured = ({name: row[k] for name, row in rows.items()} for k in range(2))
-    errors = [
-        abs(number / wanted - 1)
-        for wanted, found in rows.values()
-        for number in (found.values() if isinstance(found, Mapping) else [found])
-    ]
-    summary, error = "largest relative error", float(np.max(errors))
-    return {**expected, summary: 0}, {**measured, summary: error}, {summary: tolerance}, error <= tolerance
-
-
-def _holds(expected: Any, measured: Any, tolerance: Any) -> bool:
-    if isinstance(measured, Mapping):
-        return all(_holds(expected, value, tolerance) for value in measured.values())
-    if tolerance == "exact":
-        return bool(np.all(np.asarray(expected) == np.asarray(measured)))
-    return bool(np.all(np.abs(np.subtract(measured, expected)) <= tolerance))
-
-
-def largest(values: Any) -> float:
-    """Largest absolute value."""
-    return float(np.max(np.abs(values)))

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from ganscope.claims.claim import Evidence, claims_of
-from ganscope.claims.dualflow_settings import confront
-from ganscope.claims.particle_settings import Array, confront_factors
+from ganscope.claims.confrontation import confront, confront_factors
+from ganscope.claims.particle_settings import (
+    Array,
+)
 from ganscope.games.particle.coupling import apply_coupling, mobilities
 from ganscope.games.particle.generator.empirical import full_kernel
 from ganscope.games.particle.generator.network_kernel import NetworkKernel, network_kernel

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from ganscope.claims.claim import Evidence, claims_of
-from ganscope.claims.dualflow_settings import confront
-from ganscope.claims.particle_settings import circle, confront_factors
+from ganscope.claims.confrontation import confront, confront_factors
+from ganscope.claims.particle_settings import (
+    circle,
+)
 from ganscope.core.simulate import simulate
 from ganscope.games.particle.collapse import critical_mobility, transverse_exponent
 from ganscope.games.particle.torus.model import TorusGAN

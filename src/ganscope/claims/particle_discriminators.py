@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ganscope.claims.claim import Evidence, claims_of
-from ganscope.claims.dualflow_settings import confront
+from ganscope.claims.confrontation import confront
 from ganscope.claims.particle_settings import (
     COUPLINGS,
     WIDTHS,

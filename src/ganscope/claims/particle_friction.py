@@ -8,7 +8,7 @@ import numpy as np
 from ganscope.analysis.linear_prediction import recurrence_roots
 from ganscope.analysis.pairing import pair
 from ganscope.claims.claim import Evidence, claims_of
-from ganscope.claims.dualflow_settings import confront
+from ganscope.claims.confrontation import confront
 from ganscope.claims.particle_settings import Array, even_circle
 from ganscope.core.simulate import simulate, simulate_many
 from ganscope.games.particle.damping import best_gradient_penalty, mode_rates, mode_spectrum

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from ganscope.claims.claim import Evidence, claims_of
-from ganscope.claims.dualflow_settings import confront
+from ganscope.claims.confrontation import confront
 from ganscope.claims.particle_settings import Array
 from ganscope.claims.recipes_particle import settled
 from ganscope.core.simulate import simulate

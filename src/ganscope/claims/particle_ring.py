@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 
 from ganscope.claims.claim import Evidence, claims_of
-from ganscope.claims.dualflow_settings import confront
+from ganscope.claims.confrontation import confront, confront_factors
 from ganscope.claims.particle_settings import (
     COUPLINGS,
     WIDTHS,
-    confront_factors,
     discriminator_ends,
     discriminator_transitions,
     ring_ends,

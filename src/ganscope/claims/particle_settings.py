@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ganscope.claims.claim import Evidence
 from ganscope.claims.recipes_particle import HARD_LEVEL, SOFT_LEVEL, WANDER_LEVEL, boundary, settled
 from ganscope.core.simulate import simulate_many
 from ganscope.games.particle.cloud.angular import angular_spectrum, network_angle_kernel
@@ -108,20 +107,3 @@ def even_circle(particles: int, **changes: Any) -> tuple[TorusGAN, Array]:
         "frequencies": 3,
     }
     return TorusGAN(**{**given, **changes}), 2 * np.pi * np.arange(particles) / particles
-
-
-def confront_factors(rows: Mapping[str, tuple[float, Any]], factor: float) -> Evidence:
-    """A claim from rows of an expected positive number and measured ones, which may differ by a factor.
-
-    Args:
-        rows: By name; the measured side is a number, or several by name.
-        factor: Largest ratio, either way.
-    """
-    expected, measured = ({name: row[k] for name, row in rows.items()} for k in range(2))
-    ratios = [
-        found / wanted
-        for wanted, result in rows.values()
-        for found in (result.values() if isinstance(result, Mapping) else [result])
-    ]
-    name, worst = "largest factor off", float(np.exp(np.max(np.abs(np.log(ratios)))))
-    return {**expected, name: 1}, {**measured, name: worst}, {name: factor}, worst <= factor

@@ -10,7 +10,11 @@ from typing import Any
 import numpy as np
 
 from ganscope.claims.claim import Evidence, claims_of
-from ganscope.claims.solvable_settings import Array, largest, within
+from ganscope.claims.confrontation import largest
+from ganscope.claims.solvable_settings import (
+    Array,
+    within,
+)
 from ganscope.core.simulate import classify, predict, simulate, simulate_many
 from ganscope.games.solvable import phases
 from ganscope.games.solvable.model import SolvableGAN

@@ -10,7 +10,14 @@ from scipy.integrate import solve_ivp
 from scipy.stats import kstest
 
 from ganscope.claims.claim import Evidence, claims_of
-from ganscope.claims.solvable_settings import GENERIC, Array, generic_game, largest, packed, within
+from ganscope.claims.confrontation import largest
+from ganscope.claims.solvable_settings import (
+    GENERIC,
+    Array,
+    generic_game,
+    packed,
+    within,
+)
 from ganscope.core.random import keys
 from ganscope.core.simulate import simulate
 from ganscope.games.solvable import sgd, starts

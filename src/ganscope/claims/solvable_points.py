@@ -6,7 +6,11 @@ import numpy as np
 
 from ganscope.analysis.linearisation import jacobian
 from ganscope.claims.claim import Evidence, claims_of
-from ganscope.claims.solvable_settings import Array, largest, within
+from ganscope.claims.confrontation import largest
+from ganscope.claims.solvable_settings import (
+    Array,
+    within,
+)
 from ganscope.core.errors import ParameterError
 from ganscope.core.simulate import classify, predict, simulate, simulate_many, spectrum
 from ganscope.games.solvable import phases

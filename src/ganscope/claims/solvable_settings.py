@@ -30,8 +30,3 @@ def packed(run: xr.Dataset) -> Array:
 def within(measured: Any, expected: Any, tolerance: Any) -> bool:
     """Whether numbers agree, each within an absolute tolerance; False if one is not finite."""
     return bool(np.all(np.abs(np.subtract(measured, expected)) <= tolerance))
-
-
-def largest(values: Any) -> float:
-    """Largest absolute value."""
-    return float(np.max(np.abs(values)))

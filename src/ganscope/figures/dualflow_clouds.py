@@ -12,7 +12,8 @@ from matplotlib.patches import Circle, Patch
 
 from ganscope.figures import style
 from ganscope.figures.dualflow_look import DASHED, DOTTED, TIME, Array, plane
-from ganscope.figures.dualflow_shown import Shown, first_replica, positive_axis, series
+from ganscope.figures.dualflow_shown import positive_axis, series
+from ganscope.figures.shown import Shown, first_replica
 from ganscope.games.dualflow.feature.model import FeatureGAN
 
 # Up to so many particles have full paths of their own; modes that have a curve each.

@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 
 from ganscope.figures import style
 from ganscope.figures.dualflow_look import DASHED, DOTTED, TIME, Array, plane
-from ganscope.figures.dualflow_shown import Shown, path, positive_axis, series
+from ganscope.figures.dualflow_shown import path, positive_axis, series
+from ganscope.figures.shown import Shown
 from ganscope.games.dualflow.lq.model import QuadraticGAN
 from ganscope.games.dualflow.lq.theory import collapse_distance, principal_components
 

@@ -19,8 +19,9 @@ from ganscope.figures import dualflow_predictions, style
 from ganscope.figures.dualflow_clouds import feature_panels
 from ganscope.figures.dualflow_gaussians import gaussian_panels
 from ganscope.figures.dualflow_look import DASHED, DOTTED, TIME, cross_entry, plane
-from ganscope.figures.dualflow_shown import Shown, path, positive_axis, series, shown_runs
+from ganscope.figures.dualflow_shown import path, positive_axis, series, shown_runs
 from ganscope.figures.dualflow_words import parameters
+from ganscope.figures.shown import Shown
 from ganscope.games.dualflow.clipped.model import ClippedGAN
 from ganscope.games.dualflow.dirac.model import DiracGAN
 from ganscope.games.dualflow.quadratic.model import QuadraticGame

@@ -1,68 +1,21 @@
 """Runs of dual flows as they are drawn: colour, mark and label of each, and how its quantities become artists."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import xarray as xr
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 
 from ganscope.figures import style
 from ganscope.figures.dualflow_look import Array, scheme_colour, scheme_mark, words
+from ganscope.figures.shown import Shown
 from ganscope.games.dualflow.levels import FLOW, ORDERS, step_of
 
 # A run ends where its state is so many times larger than it began.
 _BLOWUP = 1e6
 # Points of a scheme's path in a plane, and replicas whose paths are drawn.
 _POINTS, _PATHS = 400, 3
-
-
-class Shown(NamedTuple):
-    """One run as it is drawn.
-
-    Attributes:
-        run: The data set.
-        times: Shape `[records]`.
-        marker: Of its points; None draws lines, for the flow.
-        colour: Of the run.
-        label: In the legend.
-    """
-
-    run: xr.Dataset
-    times: Array
-    marker: str | None
-    colour: str
-    label: str
-
-    @property
-    def entry(self) -> Artist:
-        """Its legend entry."""
-        if self.marker is None:
-            return style.sample_line(self.label, self.colour)
-        return style.sample_points(self.label, self.marker, self.colour)
-
-    @property
-    def whole(self) -> bool:
-        """Whether all of it is finite."""
-        return bool(np.all(np.isfinite(self.run[_state(self.run)].values)))
-
-    @property
-    def last(self) -> int:
-        """The last record in which the state of the first replica is finite; 0 if there is none."""
-        values = first_replica(self.run)[_state(self.run)]
-        finite = np.isfinite(values.values.reshape(len(self.times), -1)).all(axis=1)
-        return int(np.flatnonzero(finite)[-1]) if finite.any() else 0
-
-
-def _state(run: xr.Dataset) -> str:
-    """The variable that says where the generator is."""
-    return next(name for name in ("generated_points", "generator", "mean") if name in run)
-
-
-def first_replica(run: xr.Dataset) -> xr.Dataset:
-    """A run, or its first replica."""
-    return run.isel(replica=0) if "replica" in run.dims else run
 
 
 def shown_runs(runs: Sequence[xr.Dataset]) -> list[Shown]:

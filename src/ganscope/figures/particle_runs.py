@@ -19,8 +19,9 @@ from matplotlib.patches import Patch
 from ganscope.core.outcome import Prediction
 from ganscope.figures import particle_predictions, style
 from ganscope.figures.particle_look import DOTTED, Array, capture_entry, modes_in_plane
-from ganscope.figures.particle_shown import Shown, plane_of, series, shown_runs
+from ganscope.figures.particle_shown import cloud_of, plane_of, series, shown_runs
 from ganscope.figures.particle_words import parameters
+from ganscope.figures.shown import Shown
 from ganscope.games.particle.order_parameters import CAPTURE_SHARE
 from ganscope.games.particle.torus.fourier import PERIOD, mode_centres
 from ganscope.games.particle.torus.model import TorusGAN
@@ -139,7 +140,7 @@ def _discriminator(axes: Axes, shown: Sequence[Shown]) -> None:
 
 def _plane(axes: Axes, shown: Sequence[Shown], game: Any) -> list[Artist]:
     """Clouds at the end, with their starts and the paths of a few particles, over the target."""
-    plane = plane_of(game, [one.cloud for one in shown])
+    plane = plane_of(game, [cloud_of(one.run) for one in shown])
     entries: list[Artist] = []
     if plane.sources is not None:
         axes.plot(*plane.sources.T, ".", color="#BBBBBB", markersize=2.0 if len(plane.sources) > 100 else 4.5,
@@ -154,7 +155,7 @@ def _plane(axes: Axes, shown: Sequence[Shown], game: Any) -> list[Artist]:
         axes.plot(*plane.centres.T, "+", color=style.FAINT, markersize=8)
         entries.append(style.sample_points("modes", "+", style.FAINT))
     for k, one in enumerate(shown):
-        cloud = plane.project(one.cloud)
+        cloud = plane.project(cloud_of(one.run))
         until = one.last + 1
         size = 3.6 if cloud.shape[1] <= 200 else 2.0
         few = np.linspace(0, cloud.shape[1] - 1, min(_PATHS, cloud.shape[1])).astype(int)
@@ -195,7 +196,7 @@ def _line(axes: Axes, shown: Sequence[Shown], game: Any) -> list[Artist]:
     low, high = sources.min() - 3 * target.width, sources.max() + 3 * target.width
     limits = low - reach, high + reach
     for one in shown:
-        finite = one.cloud[np.isfinite(one.cloud)]
+        finite = cloud_of(one.run)[np.isfinite(cloud_of(one.run))]
         if len(finite):
             low, high = min(low, float(finite.min())), max(high, float(finite.max()))
     low, high = max(low, limits[0]), min(high, limits[1])
@@ -205,7 +206,7 @@ def _line(axes: Axes, shown: Sequence[Shown], game: Any) -> list[Artist]:
         axes.plot(np.full(len(sources), 1.015), sources, color=style.INK, marker="_", markersize=5, alpha=0.4, **edge)
         entries.append(Line2D([], [], color=style.INK, marker="_", linestyle="", label="real points (right edge)"))
     for one in shown:
-        _courses(axes, one, one.cloud[..., 0])
+        _courses(axes, one, cloud_of(one.run)[..., 0])
     pad = 0.04 * (high - low)
     axes.set_ylim(low - pad, high + pad)
     axes.set_ylabel("place  [length]")
@@ -219,7 +220,7 @@ def _circle(axes: Axes, shown: Sequence[Shown], game: TorusGAN) -> list[Artist]:
     centres = mode_centres(game.modes)
     entries = _bands(axes, centres, radius) if game.mode_width < PERIOD / 6 / game.modes else []
     for one in shown:
-        wrapped = np.mod(one.cloud[..., 0] - opening, PERIOD) + opening
+        wrapped = np.mod(cloud_of(one.run)[..., 0] - opening, PERIOD) + opening
         jumps = np.abs(np.diff(wrapped, axis=0)) > PERIOD / 2
         _courses(axes, one, wrapped, jumps)
     axes.set_ylim(opening, opening + PERIOD)

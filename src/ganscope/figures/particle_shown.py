@@ -5,11 +5,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 
 from ganscope.figures import style
 from ganscope.figures.particle_look import Array
+from ganscope.figures.shown import Shown, first_replica
 from ganscope.games.particle.torus.fourier import PERIOD, mode_centres
 from ganscope.games.particle.torus.model import TorusGAN
 
@@ -27,50 +27,9 @@ _LOOKS = {
 _MARKS = ("v", "P", "<", ">", "p", "h", "*", "d")
 
 
-class Shown(NamedTuple):
-    """One run as it is drawn.
-
-    Attributes:
-        run: The data set.
-        times: Shape `[records]`.
-        marker: Of its points; None draws lines, for linear theory.
-        colour: Of the run.
-        label: In the legend.
-    """
-
-    run: xr.Dataset
-    times: Array
-    marker: str | None
-    colour: str
-    label: str
-
-    @property
-    def entry(self) -> Artist:
-        """Its legend entry."""
-        if self.marker is None:
-            return style.sample_line(self.label, self.colour)
-        return style.sample_points(self.label, self.marker, self.colour)
-
-    @property
-    def whole(self) -> bool:
-        """Whether all of it is finite."""
-        return bool(np.all(np.isfinite(self.run.positions.values)))
-
-    @property
-    def cloud(self) -> Array:
-        """Positions of the first replica, `[records, N, d]`; on a circle d = 1."""
-        return cloud_of(self.run)
-
-    @property
-    def last(self) -> int:
-        """The last record in which the first replica is finite; 0 if there is none."""
-        finite = np.isfinite(self.cloud).all(axis=(1, 2))
-        return int(np.flatnonzero(finite)[-1]) if finite.any() else 0
-
-
 def cloud_of(run: xr.Dataset) -> Array:
     """Positions of the first replica of a run, `[records, N, d]`; on a circle d = 1."""
-    first = run.isel(replica=0) if "replica" in run.dims else run
+    first = first_replica(run)
     if "axis" not in first.positions.dims:
         return np.asarray(first.positions.transpose("time", "particle").values, np.float64)[..., None]
     return np.asarray(first.positions.transpose("time", "particle", "axis").values, np.float64)
