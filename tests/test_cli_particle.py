@@ -343,3 +343,13 @@ def test_what_the_comments_of_the_generators_file_say(cli):
     variants = json.loads(Path("out/report.json").read_text())["variants"]
     for name, outcome in (("free", "converged"), ("nearly rigid", "collapsed")):
         assert {run["outcome"] for run in variants[name]["runs"].values()} == {outcome}
+
+
+def test_outcomes_that_differ_in_a_close_decision_are_not_said_to_agree(cli, monkeypatch):
+    # nothing damps, which is critical by itself: theory says that the particles swing for ever
+    file = '[game]\nmodel = "torus"\ngradient_penalty = 0\ninitial_std = 2.0\n[simulate]\nlevel = "particles"\n'
+    verdict = gs.Verdict(gs.Outcome.CONVERGED, "converged", 0.1)
+    monkeypatch.setattr("ganscope.cli.run.classify", lambda run: verdict)
+    result = cli("run", "x.toml", file=file)
+    assert result.exit_code == 0, result.output
+    assert "the outcomes differ, but it is a close decision" in result.stdout

@@ -157,7 +157,11 @@ def _run(experiment: Experiment, folder: Path, quiet: bool, force: bool) -> dict
     write_text(folder / REPORT, to_json_text(report | {"version": package_version()}) + "\n")
     if not quiet:
         _tell(experiment, prediction, theories, runs, verdicts, reused)
-        _tell_comparison(comparison, agreed)
+        alike = all(
+            Outcome.UNDECIDED in (theory.outcome, verdict.outcome) or theory.outcome == verdict.outcome
+            for theory, verdict in ((theories.get(level, prediction), verdict) for level, verdict in verdicts.items())
+        )
+        _tell_comparison(comparison, agreed, alike)
         files = [level_path(folder, level).name for level in runs]
         say(wrapped(f"saved in {folder}: {', '.join([*files, REPORT, PICTURE])}", "  "))
         say()
@@ -312,9 +316,10 @@ def _tell(
     say()
 
 
-def _tell_comparison(comparison: Mapping[str, Any], agreed: bool) -> None:
+def _tell_comparison(comparison: Mapping[str, Any], agreed: bool, alike: bool) -> None:
     for level, entry in comparison.items():
         ordered = sorted(entry["distances"].items(), key=lambda item: item[0].lower())
         distances = ", ".join(f"{k} {shown(v['mean'], 2)}" for k, v in ordered if abs(v["mean"]) > 0)
         say(wrapped(f"mean distance {level} - {entry['reference']}: {distances}", "  "))
-    say("the outcomes agree" if agreed else "THE OUTCOMES DIFFER")
+    agreement = "the outcomes agree" if alike else "the outcomes differ, but it is a close decision (near critical)"
+    say(agreement if agreed else "THE OUTCOMES DIFFER")

@@ -57,8 +57,14 @@ def network_angle_kernel(
         radius: Radius of the circle, > 0.
         negative_slope: Slope of `leaky_relu` for negative inputs.
 
+    Returns:
+        A function of angles, an array to an array of its shape, as `angular_spectrum` takes it.
+
     Raises:
         ParameterError: If a parameter is out of its range.
+
+    References:
+        Jacot, Gabriel, Hongler. Neural tangent kernel. NeurIPS 2018.
     """
     q = number("radius", radius, above=0) ** 2 / integer("fan_in", fan_in, at_least=1)
     options = (depth, activation, weight_variance, bias_variance, negative_slope)
@@ -77,6 +83,9 @@ def distance_angle_kernel(kernel: Kernel, radius: float = 1.0) -> Callable[[Arra
     Args:
         kernel: A kernel such as `RBF(0.5)`.
         radius: Radius of the circle, > 0.
+
+    Returns:
+        A function of angles, an array to an array of its shape, as `angular_spectrum` takes it.
 
     Raises:
         ParameterError: If it is not a kernel, or the radius is out of its range.

@@ -89,6 +89,9 @@ class EmpiricalKernel:
         Args:
             other: Kernel of the same latents, usually measured earlier in training.
 
+        Returns:
+            The relative distance, 0 for equal kernels.
+
         Raises:
             ParameterError: If it has another number of latents.
         """

@@ -97,6 +97,11 @@ class WideGenerator:
 
         The first ones do not depend on how many there are.
 
+        Args:
+            particles: How many, >= 1.
+            seed: Integer in 0 .. 2^64 - 1.
+            stream: Integer in 0 .. 2^64 - 1, what the latents are for.
+
         Raises:
             ParameterError: If `particles` is not an integer >= 1, or the seed is out of its range.
         """
@@ -108,6 +113,10 @@ class WideGenerator:
 
     def apply(self, parameters: Any, latents: Any) -> Any:
         """Outputs `[N, outputs]` of latents `[N, latent_dimension]`; traced and differentiated by JAX.
+
+        Args:
+            parameters: As `initial` gives them.
+            latents: Shape `[N, latent_dimension]`.
 
         Raises:
             ParameterError: If the latents have another shape.
