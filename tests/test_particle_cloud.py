@@ -3,6 +3,7 @@
 import json
 import math
 
+import jax.monitoring
 import numpy as np
 import pytest
 import reference_particle as reference
@@ -451,3 +452,25 @@ def test_a_run_without_its_order_parameters_is_refused_by_name():
     with pytest.raises(gs.ParameterError, match="wander"):
         gs.classify(run.drop_vars("wander"))
     assert gs.classify(run.transpose("axis", "particle", "mode", "time")) == gs.classify(run)
+
+
+@pytest.mark.parametrize("motion, width", [(None, 9), ("network", 10), ("two_numbers", 11)])
+def test_other_numbers_seeds_and_batches_compile_nothing(motion, width):
+    level, options = ("network", NETWORK | {"motion": motion}) if motion else ("particles", {})
+    compiled = []
+
+    def listen(event, seconds, **about):
+        if event.endswith("backend_compile_duration"):
+            compiled.append(event)
+
+    game = small(coupling=5.0, discriminator_width=width)
+    gs.simulate(game, level, iterations=2, **options)
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        over = {"coupling": [4.5, 5.5], "gradient_penalty": [0.1, 0.2]}
+        gs.simulate_many(game, over, level, iterations=3, replicas=2, seed=1, **options)
+        assert compiled == []
+        gs.simulate(game.replace(discriminator_width=width + 10), level, iterations=2, **options)
+        assert compiled  # the counter counts
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)

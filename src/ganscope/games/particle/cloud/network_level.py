@@ -7,11 +7,11 @@ generator is the one at which relative motion has the game's relative_mobility, 
 wide network.
 """
 
+import functools
 import math
 import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import jax
 import numpy as np
 import numpy.typing as npt
 
@@ -55,9 +55,15 @@ class Motion(NamedTuple):
     network: WideGenerator | None
 
 
+@functools.cache
+def _the_one(**description: Any) -> WideGenerator:
+    """One object for equal descriptions: what is compiled for a method of it is found again."""
+    return WideGenerator(**description)
+
+
 def network_of(game: "ParticleGAN", options: dict[str, Any]) -> WideGenerator:
     """The generator that the options of level "network" describe."""
-    return WideGenerator(
+    return _the_one(
         outputs=game.axes,
         depth=options["generator_depth"],
         activation=options["generator_activation"],
@@ -81,7 +87,7 @@ def motion_of(game: "ParticleGAN", options: dict[str, Any], seed: int, stream: i
     network = network_of(game, options)
     latents = network.latents(game.particles, seed, stream)
     parameters = network.initial(seed, stream)
-    outputs = np.asarray(jax.jit(network.apply)(parameters, latents), np.float64)
+    outputs = np.asarray(network.apply(parameters, latents), np.float64)
     numbers = network.kernel()
     scale = game.initial_std / math.sqrt(numbers.nngp(1.0) - numbers.nngp(0.0))
     if game.initial is not None:

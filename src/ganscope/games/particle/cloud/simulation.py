@@ -145,7 +145,9 @@ def follow(lane: Lane, iterations: npt.NDArray[np.int64], positions: Array, size
     total, done = int(iterations[-1]), 0
     if iterations[0] == 0:
         positions[0] = lane.state.positions
-        slopes = np.asarray(_slopes(lane.form)(lane.state.parameters, lane.fixed, lane.state.positions), np.float64)
+        slopes = np.asarray(
+            training.slopes_program(lane.form)(lane.state.parameters, lane.fixed, lane.state.positions), np.float64
+        )
         sizes[0] = np.mean(np.sum(slopes**2, axis=1)), np.sum(slopes.mean(axis=0) ** 2)
     while done < total:
         count = min(longest, total - done)
@@ -170,7 +172,3 @@ def _forget_after_the_first_loss(positions: Array, sizes: Array) -> None:
     if np.any(lost):
         first = int(np.argmax(lost))
         positions[first:], sizes[first:] = np.nan, np.nan
-
-
-def _slopes(form: training.Form) -> Any:
-    return jax.jit(lambda parameters, fixed, x: training.slopes_of(form, parameters, fixed, x))

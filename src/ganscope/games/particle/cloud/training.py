@@ -11,10 +11,12 @@ such as rates and penalties are arguments, so that all settings and seeds run th
 """
 
 import functools
+import threading
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ganscope.games.particle.cloud.discriminators import Discriminator, Parameters
 from ganscope.games.particle.generator.wide import WideGenerator
@@ -119,7 +121,29 @@ def program(form: Form) -> Any:
 
         return jax.lax.fori_loop(0, count, iteration, (state, trace))
 
-    return jax.jit(run, compiler_options=_options())
+    return _compiled_once(run)
+
+
+@functools.cache
+def slopes_program(form: Form) -> Any:
+    """The compiled function (parameters, fixed, x) -> slopes, see `slopes_of`."""
+    return _compiled_once(functools.partial(slopes_of, form))
+
+
+def _compiled_once(function: Any) -> Any:
+    """A compiled function that threads do not compile twice: the first call for some shapes lets the others wait."""
+    compiled, lock, known = jax.jit(function, compiler_options=_options()), threading.Lock(), set[Any]()
+
+    def call(*arguments: Any) -> Any:
+        shapes = tuple(np.shape(leaf) for leaf in jax.tree.leaves(arguments))
+        if shapes in known:
+            return compiled(*arguments)
+        with lock:
+            result = compiled(*arguments)
+            known.add(shapes)
+        return result
+
+    return call
 
 
 def _options() -> dict[str, Any]:
