@@ -124,6 +124,8 @@ _PUBLIC = {
     "classify": "ganscope.core.simulate",
     "spectrum": "ganscope.core.simulate",
     "fit": "ganscope.core.simulate",
+    "classify_many": "ganscope.core.cells",
+    "predict_many": "ganscope.core.cells",
     "compare": "ganscope.core.results",
     "save": "ganscope.core.store",
     "load": "ganscope.core.store",

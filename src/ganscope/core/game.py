@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from ganscope.core import registry
 from ganscope.core.errors import NotApplicable, ParameterError, unknown_name
-from ganscope.core.outcome import Prediction, Spectrum, Verdict
+from ganscope.core.outcome import Prediction, Predictions, Spectrum, Verdict, Verdicts
 from ganscope.core.schedule import Schedule
 
 
@@ -120,6 +120,25 @@ class Game(abc.ABC):
     @abc.abstractmethod
     def classify(self, run: Any, **options: Any) -> Verdict:
         """The verdict on a run of this game."""
+
+    def varied_parameters(self) -> tuple[str, ...]:
+        """Parameters that `simulate_many` and `check_cells` can vary from cell to cell within one batch."""
+        return ()
+
+    def classify_cells(self, run: Any, **options: Any) -> Verdicts | None:
+        """The verdicts on a run with a `cell` dimension, all at once; None where a game judges one run at a time."""
+        del run, options
+        return None
+
+    def predict_cells(
+        self, over: Mapping[str, Any], level: str | None, rule: str | None, step_size: float | None, **options: Any
+    ) -> Predictions | None:
+        """What theory says about many variants, all at once; None where a game predicts one at a time.
+
+        `over` holds checked arrays with a leading axis of cells, as `check_cells` returns them.
+        """
+        del over, level, rule, step_size, options
+        return None
 
     def linear_spectrum(self, at: Any = None, rule: str | None = None, **options: Any) -> Spectrum:
         """Spectrum of the game's linearisation; games without one say so."""

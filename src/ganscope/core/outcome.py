@@ -3,9 +3,12 @@
 import enum
 import statistics
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from ganscope.core.plain import plain_dict
 
@@ -62,6 +65,25 @@ def vote(verdicts: Sequence[Verdict]) -> Verdict:
     near = any(verdict.outcome != outcome for verdict in verdicts) or any(verdict.near_critical for verdict in chosen)
     said = f"{count} of {len(verdicts)} replicas are {detail}, the first of them:"
     return Verdict(outcome, detail, margin, (said, *chosen[0].reasons), near)
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """The verdicts on many runs, as arrays over cells.
+
+    Attributes:
+        outcome: Values of `Outcome`, shape `[cells]`, Python texts.
+        detail: The model's finer labels, likewise.
+        margin: As in `Verdict`, shape `[cells]`.
+        near_critical: Shape `[cells]`.
+        share: Share of the replicas that have this outcome, shape `[cells]`; 1 without replicas.
+    """
+
+    outcome: npt.NDArray[np.object_]
+    detail: npt.NDArray[np.object_]
+    margin: npt.NDArray[np.float64]
+    near_critical: npt.NDArray[np.bool_]
+    share: npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -180,3 +202,20 @@ class Prediction:
                 "step_size": self.step_size,
             }
         )
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Predictions for many variants of a game, as arrays over cells.
+
+    Attributes:
+        outcome, detail, margin, near_critical: As in `Verdicts`.
+        numbers: Thresholds, rates and best values as `threshold_NAME`, `rate_NAME` and `best_NAME`, shape `[cells]`, or
+            `[cells, count]` where there is one per feature; NaN where a cell has none.
+    """
+
+    outcome: npt.NDArray[np.object_]
+    detail: npt.NDArray[np.object_]
+    margin: npt.NDArray[np.float64]
+    near_critical: npt.NDArray[np.bool_]
+    numbers: Mapping[str, npt.NDArray[np.float64]] = field(default_factory=dict)
