@@ -9,9 +9,9 @@ import xarray as xr
 
 from ganscope.core.errors import ParameterError, unknown_name
 from ganscope.core.game import Game
-from ganscope.core.outcome import Prediction, Predictions, Verdict, Verdicts
-from ganscope.core.results import game_of
-from ganscope.core.simulate import classify, predict
+from ganscope.core.outcome import Prediction, Predictions, Verdicts, columns
+from ganscope.core.results import base_game, varied_values
+from ganscope.core.simulate import predict
 
 
 def classify_many(run: xr.Dataset, **options: Any) -> xr.Dataset:
@@ -24,62 +24,43 @@ def classify_many(run: xr.Dataset, **options: Any) -> xr.Dataset:
         options: Thresholds that the game lets a caller set, as in `classify`.
 
     Returns:
-        `outcome`, `detail`, `margin` and `near_critical` over `cell`; with replicas, whose votes decide, also `share`, that
-        of the replicas that have this outcome.
+        `outcome`, `detail`, `margin` and `near_critical` over `cell`; with replicas, whose votes decide, also `share`,
+        that of the replicas that have this outcome.
 
     Raises:
         ParameterError: If the data set has no `cell` dimension or does not carry its game, or an option is unknown.
     """
     if not isinstance(run, xr.Dataset) or "cell" not in run.dims:
         raise ParameterError("run", type(run).__name__, "a data set made by simulate_many, with a dimension 'cell'")
-    game = _base_game(run)
+    if "game" not in run.attrs:
+        raise ParameterError("run", list(run.attrs), "a data set made by simulate_many, with the attribute 'game'")
+    game = base_game(run)
     for name in options:
         if name not in game.verdict_options:
             raise unknown_name("option", name, game.verdict_options)
     verdicts = game.classify_cells(run, **options)
     if verdicts is None:
-        verdicts = _one_by_one(run, options)
+        verdicts = _one_by_one(game, run, options)
     data = {name: ("cell", getattr(verdicts, name)) for name in ("outcome", "detail", "margin", "near_critical")}
     if "replica" in run.dims:
         data["share"] = ("cell", verdicts.share)
     return xr.Dataset(data, _coordinates(run))
 
 
-def _base_game(run: xr.Dataset) -> Game:
-    """The game whose parameters a batch varies."""
-    bare = xr.Dataset(attrs={name: value for name, value in run.attrs.items() if name != "over"})
-    bare.encoding = dict(run.encoding)
-    return game_of(bare)
-
-
 def _coordinates(run: xr.Dataset) -> dict[Any, Any]:
     return {name: values for name, values in run.coords.items() if values.dims[:1] == ("cell",)}
 
 
-def _one_by_one(run: xr.Dataset, options: Mapping[str, Any]) -> Verdicts:
-    verdicts, shares = [], []
+def _one_by_one(game: Game, run: xr.Dataset, options: Mapping[str, Any]) -> Verdicts:
+    varied, verdicts, shares = varied_values(run), [], []
     for cell in range(run.sizes["cell"]):
+        own = game.replace(**{name: values[cell] for name, values in varied.items()}) if varied else game
         one = run.isel(cell=cell)
-        verdict = classify(one, **options)
+        verdict = own.classify(one, **options)
         verdicts.append(verdict)
-        shares.append(_share(one, verdict, options))
-    return Verdicts(*_columns(verdicts), np.array(shares))
-
-
-def _share(run: xr.Dataset, verdict: Verdict, options: Mapping[str, Any]) -> float:
-    """Share of the replicas of a run that have the outcome on which they voted."""
-    if "replica" not in run.dims:
-        return 1.0
-    alone = [classify(run.isel(replica=k), **options).outcome for k in range(run.sizes["replica"])]
-    return sum(outcome == verdict.outcome for outcome in alone) / len(alone)
-
-
-def _columns(said: Sequence[Verdict | Prediction]) -> tuple[Any, Any, Any, Any]:
-    """Outcomes, details, margins and flags of many verdicts or predictions."""
-    outcome = np.array([str(one.outcome) for one in said], object)
-    detail = np.array([one.detail for one in said], object)
-    margin = np.array([one.margin for one in said], np.float64)
-    return outcome, detail, margin, np.array([one.near_critical for one in said], bool)
+        alone = [own.classify(one.isel(replica=k), **options).outcome for k in range(run.sizes.get("replica", 0))]
+        shares.append(np.mean([outcome == verdict.outcome for outcome in alone]) if alone else 1.0)
+    return Verdicts(*columns(verdicts), np.array(shares))
 
 
 def predict_many(
@@ -110,9 +91,10 @@ def predict_many(
     lengths = {name: len(values) for name, values in over.items()}
     if len(set(lengths.values())) != 1:
         raise ParameterError("over", lengths, "at least one parameter, and equally many values of each")
+    known = {*game.parameter_names(), *game.varied_parameters()}
     for name in over:
-        if name not in game.parameter_names():
-            raise unknown_name("over", name, game.parameter_names())
+        if name not in known:
+            raise unknown_name("over", name, known)
     for name in options:
         if name not in game.prediction_options:
             raise unknown_name("option", name, ["level", "rule", "step_size", *game.prediction_options])
@@ -135,7 +117,7 @@ def predictions_of(predictions: Iterable[Prediction]) -> Predictions:
     said = list(predictions)
     rows = [_numbers(one) for one in said]
     names = dict.fromkeys(name for row in rows for name in row)
-    return Predictions(*_columns(said), {name: _padded([row.get(name) for row in rows]) for name in names})
+    return Predictions(*columns(said), {name: _padded([row.get(name) for row in rows]) for name in names})
 
 
 def _numbers(prediction: Prediction) -> dict[str, npt.NDArray[np.float64]]:

@@ -16,6 +16,7 @@ from ganscope.core import registry
 from ganscope.core.errors import NotApplicable, ParameterError, unknown_name
 from ganscope.core.outcome import Prediction, Predictions, Spectrum, Verdict, Verdicts
 from ganscope.core.schedule import Schedule
+from ganscope.core.smooth import SmoothField
 
 
 class Players(NamedTuple):
@@ -143,6 +144,19 @@ class Game(abc.ABC):
     def linear_spectrum(self, at: Any = None, rule: str | None = None, **options: Any) -> Spectrum:
         """Spectrum of the game's linearisation; games without one say so."""
         raise NotApplicable(f"{type(self).__name__} has no spectrum (at={at!r}, rule={rule!r}, {options})")
+
+    def smooth_field(
+        self, level: str | None = None, rule: str | None = None, step_size: float | None = None, start: Any = None
+    ) -> SmoothField:
+        """The motion near an equilibrium, for following it through parameters; games without one say so.
+
+        `start` is a state in the game's own type, the label of a known equilibrium, or None for the game's choice.
+        """
+        del level, rule, step_size, start
+        raise NotApplicable(
+            f"{type(self).__name__} has no equilibrium that can be followed: its state at rest is not known as a zero "
+            "of a smooth vector field"
+        )
 
     @classmethod
     def fit(cls, data: Any, features: int | None = None, **options: Any) -> "Game":

@@ -1,8 +1,6 @@
 """The verdict on a run or a prediction, in one vocabulary for every game."""
 
 import enum
-import statistics
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -58,12 +56,11 @@ class Verdict:
 
 def vote(verdicts: Sequence[Verdict]) -> Verdict:
     """The most frequent verdict on several replicas; near critical unless their outcomes agree."""
-    votes = Counter((verdict.outcome, verdict.detail) for verdict in verdicts)
-    (outcome, detail), count = votes.most_common(1)[0]
+    voted = vote_of_cells(*(np.array([row]) for row in columns(verdicts)))
+    outcome, detail = Outcome(voted.outcome[0]), str(voted.detail[0])
     chosen = [verdict for verdict in verdicts if (verdict.outcome, verdict.detail) == (outcome, detail)]
-    margin = float(statistics.median(verdict.margin for verdict in chosen))
-    near = any(verdict.outcome != outcome for verdict in verdicts) or any(verdict.near_critical for verdict in chosen)
-    said = f"{count} of {len(verdicts)} replicas are {detail}, the first of them:"
+    said = f"{len(chosen)} of {len(verdicts)} replicas are {detail}, the first of them:"
+    margin, near = float(voted.margin[0]), bool(voted.near_critical[0])
     return Verdict(outcome, detail, margin, (said, *chosen[0].reasons), near)
 
 
@@ -84,6 +81,60 @@ class Verdicts:
     margin: npt.NDArray[np.float64]
     near_critical: npt.NDArray[np.bool_]
     share: npt.NDArray[np.float64]
+
+
+def columns(said: Sequence[Any]) -> tuple[Any, Any, Any, Any]:
+    """Outcomes, details, margins and flags of many verdicts or predictions, as arrays."""
+    outcome = np.array([str(one.outcome) for one in said], object)
+    detail = np.array([one.detail for one in said], object)
+    margin = np.array([one.margin for one in said], np.float64)
+    return outcome, detail, margin, np.array([one.near_critical for one in said], bool)
+
+
+def vote_of_cells(
+    outcome: npt.NDArray[np.object_],
+    detail: npt.NDArray[np.object_],
+    margin: npt.NDArray[np.float64],
+    near_critical: npt.NDArray[np.bool_],
+) -> Verdicts:
+    """The most frequent verdict on the replicas of every cell, the first one of equally frequent ones.
+
+    A cell is near critical unless the outcomes of its replicas agree. Its margin is the median over the replicas that
+    have the verdict.
+
+    Args:
+        outcome, detail, margin, near_critical: As in `Verdicts`, shape `[cells, replicas]`.
+    """
+    numbers = np.unique(outcome.astype(str), return_inverse=True)[1]
+    details, labels = np.unique(detail.astype(str), return_inverse=True)
+    codes = numbers.reshape(outcome.shape) * len(details) + labels.reshape(outcome.shape)
+    kinds = np.unique(codes)
+    votes = np.stack([(codes == kind).sum(axis=1) for kind in kinds], axis=1)
+    place = np.take_along_axis(votes, np.searchsorted(kinds, codes), axis=1).argmax(axis=1)[:, None]
+    chosen = codes == np.take_along_axis(codes, place, axis=1)
+    agree = outcome == np.take_along_axis(outcome, place, axis=1)
+    return Verdicts(
+        np.take_along_axis(outcome, place, axis=1)[:, 0],
+        np.take_along_axis(detail, place, axis=1)[:, 0],
+        median_of(margin, chosen),
+        ~agree.all(axis=1) | (near_critical & chosen).any(axis=1),
+        agree.mean(axis=1),
+    )
+
+
+def undecided_cells(cells: int) -> Verdicts:
+    """No verdict on any cell."""
+    label = np.full(cells, "unknown", object)
+    outcome = np.full(cells, str(Outcome.UNDECIDED), object)
+    return Verdicts(outcome, label, np.full(cells, np.nan), np.zeros(cells, bool), np.ones(cells))
+
+
+def median_of(values: npt.NDArray[np.float64], chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    """Median of the chosen values of every row, at least one; NaN if one of them is NaN."""
+    ordered = np.sort(np.where(chosen & ~np.isnan(values), values, np.inf), axis=1)
+    count = chosen.sum(axis=1)[:, None]
+    middle = [np.take_along_axis(ordered, place, axis=1)[:, 0] for place in ((count - 1) // 2, count // 2)]
+    return np.where((np.isnan(values) & chosen).any(axis=1), np.nan, 0.5 * (middle[0] + middle[1]))
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ import contextlib
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 
-# Called with (label, amount done, total amount).
-Listener = Callable[[str, float, float], None]
+# Called with (label, amount done, total amount), and sometimes with a note.
+Listener = Callable[..., None]
 
 _listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
 
@@ -20,8 +20,18 @@ def listening(listener: Listener) -> Iterator[None]:
         _listener.reset(token)
 
 
-def report(label: str, done: float, total: float) -> None:
-    """Say that `done` of `total` is finished."""
+@contextlib.contextmanager
+def unheard() -> Iterator[None]:
+    """Keep reports from within the block to itself: it is part of something that reports itself."""
+    token = _listener.set(None)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
+
+
+def report(label: str, done: float, total: float, note: str = "") -> None:
+    """Say that `done` of `total` is finished, and perhaps a word about it."""
     listener = _listener.get()
     if listener is not None:
-        listener(label, done, total)
+        listener(label, done, total, *([note] if note else []))

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 
 from ganscope.core.errors import NotApplicable, ParameterError
@@ -71,10 +72,29 @@ def game_of(run: xr.Dataset) -> Game:
         raise ParameterError("run", type(run).__name__, "a data set made by simulate, with the attribute 'game'")
     if "cell" in run.dims:
         raise ParameterError("run", f"{run.sizes['cell']} cells", "one cell: select it with run.isel(cell=...)")
+    varied = varied_values(run)
+    return base_game(run).replace(**varied) if varied else base_game(run)
+
+
+def base_game(run: xr.Dataset) -> Game:
+    """The game that made a run or a batch, with its own value of the parameters that a batch varies."""
     game: Game = run.encoding["game"] if "game" in run.encoding else from_json(run.attrs["game"])
+    return game
+
+
+def varied_values(run: xr.Dataset) -> dict[str, Any]:
+    """The parameters that a batch varies: with a leading axis of cells, or those of the cell that was selected."""
     names = {name: _coordinate(name, run.data_vars) for name in run.attrs.get("over", ())}
-    varied = {name: run.coords[place].values for name, place in names.items() if place in run.coords}
-    return game.replace(**varied) if varied else game
+    return {name: run.coords[place].values for name, place in names.items() if place in run.coords}
+
+
+def stacked(run: xr.Dataset, name: str, *dims: str) -> npt.NDArray[Any]:
+    """A variable as `[cells, replicas, *dims]`, whatever the order of its dimensions; a missing one has length 1."""
+    variable = run[name].variable
+    lead = [dim for dim in ("cell", "replica") if dim in variable.dims]
+    values: npt.NDArray[Any] = variable.transpose(*lead, *dims).values
+    rest = values.shape[len(lead) :]
+    return values.reshape(*(variable.sizes.get(dim, 1) for dim in ("cell", "replica")), *rest)
 
 
 def compare(run: xr.Dataset, reference: xr.Dataset) -> xr.Dataset:

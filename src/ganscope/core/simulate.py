@@ -54,7 +54,7 @@ def simulate(
     Raises:
         ParameterError: If an argument is out of range, before any work starts.
     """
-    request = _request(
+    request = make_request(
         game, level, {}, horizon, iterations, rule, step_size, dimension, replicas, seed, save_at, options
     )
     return run_dataset(game, request, game.trajectories(request), many=False)
@@ -90,13 +90,13 @@ def simulate_many(
     """
     if not over:
         raise ParameterError("over", over, "at least one parameter with its values")
-    request = _request(
+    request = make_request(
         game, level, over, horizon, iterations, rule, step_size, dimension, replicas, seed, save_at, options
     )
     return run_dataset(game, request, game.trajectories(request), many=True)
 
 
-def _request(
+def make_request(
     game: Game,
     level: str,
     over: Mapping[str, Any],

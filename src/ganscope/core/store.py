@@ -34,7 +34,7 @@ def save(dataset: xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool =
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         clean.to_zarr(scratch, mode="w", consolidated=False)
-        _put_in_place(scratch, target)
+        put_in_place(scratch, target)
     except OSError as error:
         raise StoreError(f"cannot write {target}: {error.strerror or error}") from error
     finally:
@@ -42,7 +42,7 @@ def save(dataset: xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool =
     return target
 
 
-def _put_in_place(scratch: Path, target: Path) -> None:
+def put_in_place(scratch: Path, target: Path) -> None:
     """Rename the finished folder; an old one is moved aside first and removed last."""
     aside = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.old")
     if target.exists():

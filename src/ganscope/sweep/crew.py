@@ -1,0 +1,171 @@
+"""Tasks in processes of this machine, which may be killed: by their time limit, by the system, by Ctrl-C.
+
+The workers are fresh interpreters that never import the user's script; they talk to the driver over a socket, end when
+the driver does, and do not hear Ctrl-C, which is the driver's business.
+"""
+
+import contextlib
+import os
+import pickle
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import deque
+from multiprocessing.connection import Connection, wait
+
+import cloudpickle
+
+from ganscope.core.errors import StoreError
+from ganscope.core.parallel import cores
+from ganscope.sweep.work import DIED, LATE, Job, Report, Task
+
+# A worker that cannot even start dies again and again.
+_STARTS = 5
+
+
+class _Worker:
+    """One process and what it is doing."""
+
+    def __init__(self, content: bytes, threads: int) -> None:
+        mine, theirs = socket.socketpair()
+        environment = os.environ | {"GANSCOPE_THREADS": str(threads)}
+        for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
+            environment.setdefault(name, "1")
+        with theirs:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "ganscope.sweep.worker", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=sys.__stderr__.fileno() if sys.__stderr__ is not None else None,
+                env=environment,
+                start_new_session=True,
+            )
+        self.connection = Connection(mine.detach())
+        self.task: Task | None = None
+        self.ready = False
+        self.deadline = float("inf")
+        self._content = content
+
+    def greet(self) -> None:
+        """Hand over the job."""
+        self.connection.send_bytes(self._content)
+
+    def give(self, task: Task, limit: float | None) -> None:
+        self.task = task
+        self.deadline = float("inf") if limit is None else time.monotonic() + limit
+        self.connection.send(task)
+
+    def kill(self) -> int:
+        """End the process; returns its exit status."""
+        self.process.kill()
+        self.connection.close()
+        return self.process.wait()
+
+
+class Crew:
+    """Worker processes on this machine; an executor of tasks."""
+
+    def __init__(self, job: Job, count: int, limit: float | None) -> None:
+        """Start the workers.
+
+        Args:
+            job: What they work on.
+            count: How many processes.
+            limit: Seconds that a task may take; None is no limit.
+        """
+        self._count, self._limit = count, limit
+        self._content = cloudpickle.dumps((sys.path, cloudpickle.dumps(job.without_store())))
+        self._threads = max(1, cores() // count)
+        self._workers: list[_Worker] = []
+        self._waiting: deque[Task] = deque()
+        self._failed_starts = 0
+        for _ in range(count):
+            self._hire()
+
+    def _hire(self) -> None:
+        worker = _Worker(self._content, self._threads)
+        self._workers.append(worker)
+        with contextlib.suppress(OSError):  # it may be dead already, which `wait` will find out
+            worker.greet()
+
+    @property
+    def count(self) -> int:
+        """Number of processes."""
+        return self._count
+
+    @property
+    def busy(self) -> bool:
+        """Whether there are tasks under way."""
+        return bool(self._waiting) or any(worker.task is not None for worker in self._workers)
+
+    @property
+    def room(self) -> int:
+        """How many more tasks to submit."""
+        return self._count - len(self._waiting) - sum(worker.task is not None for worker in self._workers)
+
+    def submit(self, task: Task) -> None:
+        """Take on a task."""
+        self._waiting.append(task)
+
+    def wait(self, seconds: float) -> list[Report]:
+        """What has become of tasks, after at most so many seconds."""
+        self._hand_out()
+        timeout = min(seconds, max(0.0, min((w.deadline for w in self._workers), default=0.0) - time.monotonic()))
+        heard = set(wait([worker.connection for worker in self._workers], timeout))
+        reports = []
+        for worker in list(self._workers):
+            if worker.connection in heard:
+                reports += self._hear(worker)
+            elif time.monotonic() > worker.deadline and worker.task is not None:
+                task = worker.task
+                self._replace(worker)
+                reports.append(Report(task, LATE, message=f"took longer than {self._limit:g} s"))
+        self._hand_out()
+        return reports
+
+    def _hand_out(self) -> None:
+        for worker in self._workers:
+            if worker.ready and worker.task is None and self._waiting:
+                task = self._waiting.popleft()
+                try:
+                    worker.give(task, self._limit)
+                except OSError:  # it died meanwhile: its connection reports that
+                    worker.task, worker.deadline = task, float("inf")
+
+    def _hear(self, worker: _Worker) -> list[Report]:
+        try:
+            report = worker.connection.recv()
+        except (EOFError, OSError, pickle.UnpicklingError):
+            return self._bury(worker)
+        if report is None:  # it has read the job and is ready
+            worker.ready, self._failed_starts = True, 0
+            return []
+        if isinstance(report, str):
+            raise StoreError(f"a worker cannot take the job: {report}")
+        worker.task, worker.deadline = None, float("inf")
+        return [report]
+
+    def _bury(self, worker: _Worker) -> list[Report]:
+        task = worker.task
+        status = self._replace(worker)
+        how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
+        if task is None:
+            self._failed_starts += 1
+            if self._failed_starts >= _STARTS:
+                raise StoreError(f"worker processes die when they start ({how})")
+            return []
+        return [Report(task, DIED, message=f"its process died ({how})")]
+
+    def _replace(self, worker: _Worker) -> int:
+        status = worker.kill()
+        self._workers.remove(worker)
+        self._hire()
+        return status
+
+    def close(self) -> None:
+        """End the workers, and with them the tasks under way."""
+        for worker in self._workers:
+            worker.kill()
+        self._workers = []

@@ -1,0 +1,94 @@
+"""Opening the store of a sweep: whether it is the same experiment, whole, and by the same code; what is left to do."""
+
+import json
+import warnings
+from typing import Any
+
+import numpy as np
+
+from ganscope.core.errors import NotApplicable, StoreError
+from ganscope.core.game import to_json
+from ganscope.core.version import package_version
+from ganscope.sweep.growth import grow
+from ganscope.sweep.measures import FAILED
+from ganscope.sweep.plan import Plan
+from ganscope.sweep.store import CODE, FINISHED, PARTIAL, STATUS, SweepStore
+from ganscope.sweep.work import Job
+
+
+class SweepWarning(UserWarning):
+    """Something in a store was not as it should be and has been mended."""
+
+
+def attributes_of(plan: Plan, job: Job) -> dict[str, Any]:
+    try:
+        game = to_json(plan.game)
+    except NotApplicable as error:
+        game = f"not available: {error}"
+    identity = plan.identity()
+    over = {axis.name: dict(axis.recipe) for axis in plan.axes}
+    said: dict[str, Any] = {
+        "sweep": json.dumps(identity | {"over": over}),
+        "game": game,
+        "measure": identity["measure"],
+    }
+    if plan.level is not None:
+        said["level"] = plan.level
+    said |= {"replicas": plan.replicas, "seed": str(plan.seed), "version": package_version()}
+    return said | {"code": f"{job.code:016x}"}
+
+
+def reopened(store: SweepStore, plan: Plan, job: Job, any_version: bool) -> SweepStore:
+    """A store that may be gone on with: the same experiment, whole tiles, perhaps a larger grid.
+
+    Raises:
+        StoreError: If it is another experiment or another version of the code.
+    """
+    theirs = {name: value for name, value in store.sweep.items() if name != "over"}
+    mine = json.loads(json.dumps(plan.identity()))
+    for name in mine:
+        if theirs.get(name) != mine[name]:
+            raise StoreError(
+                f"{store.path} holds another experiment: its {name} is {_short(theirs.get(name))}, not "
+                f"{_short(mine[name])}; choose another store, or replace it (--force)"
+            )
+    ledger = store.ledger()
+    foreign = {int(code) for code in ledger[np.isin(ledger[:, STATUS], (FINISHED, PARTIAL)), CODE]} - {job.code}
+    if foreign and not any_version:
+        raise StoreError(
+            f"{store.path} was computed by another version of the code ({store.attributes.get('version')}, "
+            f"{', '.join(f'{code:016x}' for code in sorted(foreign))}): replace it (--force), or keep its cells "
+            f"beside new ones (any_version=True, --any-version)"
+        )
+    damaged = store.damaged()
+    for tile in damaged:
+        store.forget(tile)
+    if damaged:
+        names = ", ".join(map(str, damaged[:5])) + (" ..." if len(damaged) > 5 else "")
+        share = f"{len(damaged)} of {len(store.tiling)} tiles"
+        warnings.warn(
+            f"{store.path}: {share} were damaged (tile {names}) and are computed again", SweepWarning, stacklevel=4
+        )
+    attributes = attributes_of(plan, job)
+    if any(not np.array_equal(axis.labels, store.labels[axis.name]) for axis in plan.axes):
+        store = grow(store, plan, attributes, plan.cells_digest)
+    elif foreign:
+        store.set_attributes(**attributes)
+    return store
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) < 80 else text[:77] + "..."
+
+
+def unfinished(store: SweepStore, retry: bool) -> list[int]:
+    """Tiles that are not finished; to `retry`, also those with failed cells, which are taken back."""
+    finished = store.ledger()[:, STATUS] == FINISHED
+    if retry:
+        for tile in np.flatnonzero(finished):
+            block = store.read(int(tile))
+            if (block.status == FAILED).any():
+                store.take_back(int(tile), block)
+                finished[tile] = False
+    return [tile for tile in store.tiling.spread_out() if not finished[tile]]

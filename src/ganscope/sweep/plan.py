@@ -1,0 +1,248 @@
+"""What a sweep is to do: the game, the axes, the measure, and everything that `simulate` shall be told.
+
+A plan is checked when it is made, names every cell by one number, and has an identity: two plans with equal identity
+compute equal cells, whatever the grid, the tiles and the machine.
+"""
+
+import hashlib
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ganscope.core.checks import integer, one_of
+from ganscope.core.errors import NotApplicable, ParameterError, unknown_name
+from ganscope.core.game import Game, to_json
+from ganscope.core.plain import json_ready
+from ganscope.core.random import check_seed
+from ganscope.core.simulate import make_request
+from ganscope.sweep.axes import Axis, make_axis
+
+# A measure of the user's own: a run of one cell, with all its replicas, to named numbers, texts or arrays.
+Measure = Callable[[Any], Mapping[str, Any]]
+
+MEASURES = ("predict", "simulate", "both")
+# Arguments of `simulate` that may be an axis; the options of a level may, too.
+_SETTINGS = ("level", "rule", "step_size", "dimension", "horizon", "iterations", "save_at")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A checked sweep.
+
+    Attributes:
+        game: The game whose parameters are varied.
+        axes: In the order of the result's dimensions.
+        batched: Names of the axes that one call of `simulate_many` can vary.
+        measure: `predict`, `simulate`, `both`, or a function of a run.
+        level: Of the simulation or the prediction; None is the prediction's default.
+        settings: Further arguments of `simulate` (or `predict`) that all cells share.
+        replicas, seed: Of `simulate`.
+    """
+
+    game: Game
+    axes: tuple[Axis, ...]
+    batched: tuple[str, ...]
+    measure: str | Measure
+    level: str | None
+    settings: Mapping[str, Any]
+    replicas: int
+    seed: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of values of every axis."""
+        return tuple(len(axis) for axis in self.axes)
+
+    @property
+    def cells(self) -> int:
+        """Number of cells."""
+        return int(np.prod([len(axis) for axis in self.axes], dtype=object))
+
+    @property
+    def simulates(self) -> bool:
+        """Whether cells are simulated."""
+        return self.measure != "predict"
+
+    @property
+    def grouped(self) -> list[int]:
+        """Numbers of the axes that need a call for every value."""
+        return [k for k, axis in enumerate(self.axes) if axis.name not in self.batched]
+
+    def identity(self) -> dict[str, Any]:
+        """What is measured, without the grid, as JSON can hold it."""
+        try:
+            game = json.loads(to_json(self.game))
+        except NotApplicable:
+            game = json.loads(self.game.stream_name())
+        return {
+            "game": game,
+            "axes": [axis.name for axis in self.axes],
+            "measure": measure_name(self.measure),
+            "level": self.level,
+            "settings": {name: json_ready(np.asarray(v).tolist()) for name, v in sorted(self.settings.items())},
+            "replicas": self.replicas,
+            "seed": self.seed,
+        }
+
+    def cells_digest(self, index: tuple[npt.NDArray[np.int64], ...]) -> int:
+        """A number that names the parameters of a block of cells, given the range that it takes on every axis."""
+        labels = [axis.labels[k].tolist() for axis, k in zip(self.axes, index, strict=True)]
+        return digest(json.dumps([self.identity(), labels], sort_keys=True))
+
+
+def digest(text: str) -> int:
+    """64 bits of a text."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
+
+
+def measure_name(measure: str | Measure) -> str:
+    """The name of a measure; of a function also a digest of what it does, so that an edited one is told apart."""
+    if isinstance(measure, str):
+        return measure
+    name = f"{getattr(measure, '__module__', '')}.{getattr(measure, '__qualname__', type(measure).__qualname__)}"
+    try:
+        source = inspect.getsource(measure)
+    except (OSError, TypeError):
+        code = getattr(measure, "__code__", None)
+        source = repr((code.co_code, code.co_names)) if code is not None else ""
+    return f"{name} {digest(source):016x}"
+
+
+def make_plan(
+    game: Game,
+    over: Mapping[str, Any],
+    measure: str | Measure,
+    level: str | None,
+    replicas: int,
+    seed: int,
+    settings: Mapping[str, Any],
+) -> Plan:
+    """Check everything that can be checked without computing a cell.
+
+    Raises:
+        ParameterError: If something is unknown, missing or out of range; of a bad value on an axis the axis is named.
+    """
+    if not isinstance(game, Game):
+        raise ParameterError("game", type(game).__name__, "a game, such as gs.SolvableGAN(...)")
+    if not isinstance(over, Mapping) or not over:
+        raise ParameterError("over", over, "at least one parameter with its values: {name: values}")
+    if not callable(measure):
+        measure = one_of("measure", measure, MEASURES)
+    replicas, seed = integer("replicas", replicas, at_least=1), check_seed(seed)
+    settings = {name: value for name, value in settings.items() if value is not None}
+    levels = _levels(game, over, level, measure)
+    parameters = [*game.parameter_names(), *game.varied_parameters()]
+    known = _known_settings(game, levels, measure)
+    for name in over:
+        if name not in parameters and name not in known:
+            raise unknown_name("over", name, {*parameters, *known})
+        if name in settings or (name == "level" and level is not None):
+            raise ParameterError(name, settings.get(name, level), "either a value or an axis, not both")
+    for name, value in settings.items():
+        if name not in known and measure == "predict":
+            raise ParameterError(name, value, f"nothing: predict takes {', '.join(sorted(known))}")
+        if name not in known:
+            raise unknown_name("option", name, known)
+    if measure == "predict" and replicas > 1:
+        raise ParameterError("replicas", replicas, "1: theory has no replicas")
+    axes = tuple(make_axis(game, name, values) for name, values in over.items())
+    plan = Plan(game, axes, (), measure, levels[0] if level is None and measure != "predict" else level, settings,
+                replicas, seed)  # fmt: skip
+    _check_values(plan)
+    return Plan(**{**vars(plan), "batched": tuple(axis.name for axis in axes if _can_be_batched(plan, axis))})
+
+
+def _levels(game: Game, over: Mapping[str, Any], level: str | None, measure: str | Measure) -> list[str]:
+    """The levels that a sweep visits; for a simulation the game's first one by default."""
+    if "level" in over:
+        values = over["level"]
+        given = [values] if isinstance(values, str) or not isinstance(values, list | tuple) else list(values)
+        return [one_of("level", name, game.levels) for name in given] or list(game.levels)[:1]
+    if level is not None:
+        return [one_of("level", level, game.levels)]
+    return list(game.levels) if measure == "predict" else list(game.levels)[:1]
+
+
+def _known_settings(game: Game, levels: list[str], measure: str | Measure) -> set[str]:
+    """Arguments that the measure takes beside parameters of the game."""
+    theory = {"level", "rule", "step_size", *game.prediction_options}
+    if measure == "predict":
+        return theory
+    options = {name for level in levels for name in game.levels[level].options}
+    return {*_SETTINGS, *options} | (theory if measure == "both" else set())
+
+
+def split_settings(plan: Plan, settings: Mapping[str, Any], level: str | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Arguments of `predict` and of `simulate` among the settings of some cells."""
+    theory = {name: settings[name] for name in ("rule", "step_size", *plan.game.prediction_options) if name in settings}
+    if level is None or not plan.simulates:
+        return theory, {}
+    spec = plan.game.levels[level]
+    taken = {*_SETTINGS, *spec.options}
+    return theory, {name: value for name, value in settings.items() if name in taken and name != "level"}
+
+
+def request_for(plan: Plan, changes: Mapping[str, Any], over: Mapping[str, Any]) -> None:
+    """Let `simulate` check the arguments of some cells without running them."""
+    parameters = {name: v for name, v in changes.items() if name in _parameters(plan.game)}
+    settings = {**plan.settings, **{name: v for name, v in changes.items() if name not in parameters}}
+    level = settings.pop("level", plan.level)
+    game = plan.game.replace(**parameters) if parameters else plan.game
+    if not plan.simulates:
+        if level is not None:
+            one_of("level", level, plan.game.levels)
+        if over:
+            game.check_cells(over)
+        return
+    given = split_settings(plan, settings, level)[1]
+    named = ("horizon", "iterations", "rule", "step_size", "dimension", "save_at")
+    horizon, iterations, rule, step_size, dimension, save_at = (given.pop(name, None) for name in named)
+    make_request(
+        game, level, over, horizon, iterations, rule, step_size, dimension, plan.replicas, plan.seed, save_at, given
+    )
+
+
+def _parameters(game: Game) -> set[str]:
+    return {*game.parameter_names(), *game.varied_parameters()}
+
+
+def _check_values(plan: Plan) -> None:
+    """Every value of an axis, with the first values of the others; an error that is not about the axis may pass."""
+    first = {axis.name: axis.values[0] for axis in plan.axes}
+    for axis in plan.axes:
+        if axis.name in plan.game.varied_parameters() and _accepted(plan, axis):
+            continue
+        for value in axis.values:
+            try:
+                request_for(plan, {**first, axis.name: value}, {})
+            except ParameterError as error:
+                if error.name == axis.name or len(plan.axes) == 1:
+                    raise
+            except NotApplicable:
+                continue
+
+
+def _accepted(plan: Plan, axis: Axis) -> bool:
+    """Whether all values pass the check of a batch at once."""
+    try:
+        plan.game.check_cells({axis.name: np.array(axis.values)})
+    except (ParameterError, ValueError):
+        return False
+    return True
+
+
+def _can_be_batched(plan: Plan, axis: Axis) -> bool:
+    """Whether one call can vary an axis: the game says so, and the values and the settings allow it."""
+    if axis.name not in plan.game.varied_parameters() or not _accepted(plan, axis):
+        return False
+    others = {other.name: other.values[0] for other in plan.axes if other.name != axis.name}
+    try:
+        request_for(plan, others, {axis.name: np.array(axis.values[:2])})
+    except (ParameterError, NotApplicable):
+        return False
+    return True
