@@ -5,6 +5,8 @@ two. Start with `gs.SolvableGAN`, `gs.predict`, `gs.simulate`, `gs.classify` and
 """
 
 import importlib
+import sys
+import types
 from typing import Any
 
 from ganscope.core import registry
@@ -129,6 +131,7 @@ _PUBLIC = {
     "compare": "ganscope.core.results",
     "save": "ganscope.core.store",
     "load": "ganscope.core.store",
+    "export": "ganscope.core.export",
     "to_json": "ganscope.core.game",
     "from_json": "ganscope.core.game",
     "sweep": "ganscope.sweep.sweep",
@@ -168,3 +171,14 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+class _Package(types.ModuleType):
+    """This package. A name that is a folder and a verb at once, such as `sweep`, is the verb."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _PUBLIC and isinstance(value, types.ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -9,6 +9,10 @@
     dimension = 1000
     horizon = 400
 
+    [sweep]                   # for the command sweep: grids, one per axis, and what to measure on them
+    measure = "simulate"
+    data_noise = { start = 0.1, stop = 6.0, num = 64 }
+
     [[variant]]               # optional, any number: the same with some arguments changed
     name = "weak noise"
     game.data_noise = 1.0
@@ -32,6 +36,7 @@ from ganscope.core import registry
 from ganscope.core.checks import one_of
 from ganscope.core.errors import ParameterError, StoreError, unknown_name
 from ganscope.core.game import Game, Level, game_from_dict
+from ganscope.core.grids import linspace, logspace
 
 
 class ExperimentError(ParameterError):
@@ -75,6 +80,23 @@ class Experiment:
         return [level for level in others if steps[level] or steps[first]]
 
 
+@dataclass(frozen=True)
+class SweepFile:
+    """What a file asks `sweep` to do.
+
+    Attributes:
+        game: The game.
+        over: Values by name.
+        arguments: Further arguments.
+        time_limit: Of a cell, if the file has one.
+    """
+
+    game: Game
+    over: Mapping[str, Any]
+    arguments: Mapping[str, Any]
+    time_limit: Any
+
+
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -104,7 +126,7 @@ class _Sweep(_Table):
     model_config = ConfigDict(extra="allow")  # one grid per parameter, and arguments of `simulate`
 
     measure: str = "simulate"
-    level: str | None = None
+    time_limit: Any = None
 
 
 class _Range(_Table):
@@ -133,21 +155,47 @@ def read_experiments(path: Path) -> list[Experiment]:
     """
     try:
         document = _Document.model_validate(_read_toml(path))
-        if document.sweep is not None:
-            _check_sweep(document.sweep, document.game)
-            warnings.warn(f"{path}: [sweep] does nothing in this command", stacklevel=2)
     except ValidationError as error:
         raise ExperimentError(path, _in_words(error)) from None
-    except ParameterError as error:
-        raise error if isinstance(error, ExperimentError) else ExperimentError(path, str(error)) from None
+    if document.sweep is not None:
+        warnings.warn(f"{path}: [sweep] is for the command sweep and does nothing in this one", stacklevel=2)
     names = [variant.name for variant in document.variant]
     for name in names:
         if names.count(name) > 1 or name in (".", "..") or "/" in name or "\\" in name or name.endswith(".zarr"):
             raise ExperimentError(path, f"[[variant]] name = {name!r}: expected different names, each fit for a folder")
     base = document.simulate.model_dump(exclude_unset=True)
-    if not document.variant:
-        return [_experiment(path, document.game, base, None)]
-    return [_experiment(path, document.game, base, variant) for variant in document.variant]
+    chosen = document.variant or [None]
+    experiments = [_experiment(path, document.game, base, variant) for variant in chosen]
+    for experiment in experiments:
+        if document.sweep is not None:
+            _sweep(path, experiment, document.sweep)  # what is wrong there is said here, too
+    return experiments
+
+
+def read_sweep(path: Path, variant: str | None) -> SweepFile:
+    """The sweep that a file asks for.
+
+    Args:
+        path: The file.
+        variant: Whose game is swept, where the file has variants.
+
+    Raises:
+        ExperimentError: Naming the file and what is wrong in it.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".* is for the command sweep")
+        experiments = {experiment.name: experiment for experiment in read_experiments(path)}
+    document = _Document.model_validate(_read_toml(path))
+    if document.sweep is None:
+        raise ExperimentError(path, "has no section [sweep], which says what to vary")
+    if "" in experiments:
+        if variant is not None:
+            raise ExperimentError(path, f"has no variants: --variant {variant}")
+        return _sweep(path, experiments[""], document.sweep)
+    if variant not in experiments:
+        given = "" if variant is None else f", not {variant!r}"
+        raise ExperimentError(path, f"has variants: choose one with --variant, of {', '.join(experiments)}{given}")
+    return _sweep(path, experiments[variant], document.sweep)
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -244,27 +292,64 @@ def _takes(level: Level, name: str, value: Any) -> bool:
     return name in ("horizon", "iterations", "seed", "save_at") or name in level.options
 
 
-def _check_sweep(sweep: _Sweep, game: Mapping[str, Any]) -> None:
-    """The shape of a [sweep] section, which other commands ignore."""
-    one_of("[sweep] measure", sweep.measure, ["predict", "simulate", "both"])
-    cls = registry.game_class(game.get("model", ""))
-    if sweep.level is not None:
-        one_of("[sweep] level", sweep.level, cls.levels)
-    grids = sweep.model_extra or {}
+def _sweep(path: Path, experiment: Experiment, section: _Sweep) -> SweepFile:
+    """The arguments of `sweep`: the grids of the section, its settings, and those of [simulate] that it can use."""
+    try:
+        return _sweep_arguments(path, experiment, section)
+    except (ParameterError, StoreError) as error:
+        raise ExperimentError(path, str(error)) from None
+
+
+def _sweep_arguments(path: Path, experiment: Experiment, section: _Sweep) -> SweepFile:
+    game = experiment.game
+    one_of("[sweep] measure", section.measure, ["predict", "simulate", "both"])
+    options = [name for level in game.levels.values() for name in level.options]
     settings = [name for name in _Simulate.model_fields if name != "levels"]
-    options = [name for level in cls.levels.values() for name in level.options]
-    _refuse_unknown("[sweep]", grids, ["measure", *settings, *options, *cls.parameter_names()])
-    for name, grid in grids.items():
-        if name not in cls.parameter_names():
-            continue
-        if isinstance(grid, list):
-            grid = {"values": grid}
-        if not isinstance(grid, dict):
-            raise ParameterError(f"[sweep] {name}", grid, "a list, { values = [...] } or { start, stop, num }")
-        try:
-            (_Values if "values" in grid else _Range).model_validate(grid)
-        except ValidationError as error:
-            raise ParameterError("[sweep]", {name: grid}, f"a grid: {_in_words(error)}") from None
+    parameters = {*game.parameter_names(), *game.varied_parameters()}
+    known = ["measure", "time_limit", *settings, *options, *game.prediction_options, *parameters]
+    given = section.model_extra or {}
+    _refuse_unknown("[sweep]", given, known)
+    over, own = {}, {}
+    for name, content in given.items():
+        if name in parameters or (isinstance(content, list | dict) and name != "save_at"):
+            over[name] = _grid(game, name, content, path.parent)
+        else:
+            own[name] = _with_arrays(content, path.parent)
+    if not over:
+        raise ParameterError("[sweep]", list(given), "at least one grid, such as NAME = { start, stop, num }")
+    level = own.pop("level", None)
+    if level is not None:
+        one_of("[sweep] level", level, game.levels)
+    first = level or next(iter(experiment.levels))
+    if level is None and section.measure != "predict" and "level" not in over:
+        level = first
+    shared = dict(experiment.levels.get(first) or next(iter(experiment.levels.values())))
+    if section.measure == "predict":
+        shared = {name: shared[name] for name in ("rule", "step_size", *game.prediction_options) if name in shared}
+    shared = {name: value for name, value in shared.items() if name not in over and _takes_any(game, level, name)}
+    return SweepFile(game, over, {"measure": section.measure, "level": level, **shared, **own}, section.time_limit)
+
+
+def _takes_any(game: Game, level: str | None, name: str) -> bool:
+    """Whether a setting of [simulate] is of use to the level that is swept, or to any if that varies."""
+    levels = game.levels.values() if level is None else [game.levels[level]]
+    return name in game.prediction_options or any(_takes(spec, name, None) for spec in levels)
+
+
+def _grid(game: Game, name: str, content: Any, folder: Path) -> Any:
+    """The values of an axis."""
+    content = {"values": content} if isinstance(content, list | str) else content
+    if not isinstance(content, dict):
+        raise ParameterError(f"[sweep] {name}", content, "a list, { values = [...] } or { start, stop, num }")
+    content = _with_arrays(content, folder)
+    try:
+        if "values" in content:
+            values = _Values.model_validate(content).values
+            return [game.decode(name, value) for value in values]
+        grid = _Range.model_validate(content)
+    except ValidationError as error:
+        raise ParameterError("[sweep]", {name: content}, f"a grid: {_in_words(error)}") from None
+    return (logspace if grid.log else linspace)(grid.start, grid.stop, grid.num)
 
 
 def _refuse_unknown(section: str, given: Iterable[str], known: Iterable[str]) -> None:

@@ -192,6 +192,48 @@ def predict(
 
 
 @app.command()
+def sweep(
+    file: ExperimentFile,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="STORE.zarr", help="Where to save.", show_default="runs/ and the file's name"),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Processes on this machine, 0 for none.", show_default="by the work"),
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="A Dask scheduler, or local for one of N workers here."),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with STORE; its grid may have grown.")] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="With --resume: measure failed cells again.")] = False,
+    any_version: Annotated[
+        bool, typer.Option("--any-version", help="With --resume: keep what another version computed.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Start anew and replace STORE.")] = False,
+    time_limit: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="That a cell may take.", show_default="none")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Start even if it takes days or fills disks.")] = False,
+    variant: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Whose game to sweep, in a file with variants.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Map a phase diagram: the [sweep] section of FILE.toml.
+
+    Every finished tile is kept: after a crash or Ctrl-C, --resume goes on. ganscope show STORE.zarr shows what there
+    is, also while a sweep is running.
+    """
+    from ganscope.cli.sweep import sweep_file
+
+    options = {"workers": workers, "scheduler": scheduler, "resume": resume, "retry": retry}
+    options |= {"any_version": any_version, "force": force, "time_limit": time_limit, "confirm": yes}
+    raise typer.Exit(sweep_file(file, out, variant, options, as_json))
+
+
+@app.command()
 def fit(
     data: Annotated[
         str,
@@ -241,16 +283,40 @@ def fit(
 
 @app.command()
 def show(
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="A saved run, or a folder of runs.", show_default=False)],
+    path: Annotated[
+        Path,
+        typer.Argument(metavar="PATH", help="A saved run, a folder of runs, or a sweep's store.", show_default=False),
+    ],
     out: Annotated[
         Path | None, typer.Option(metavar="FILE.png", help="Where to draw.", show_default="beside the run")
     ] = None,
     animate: Annotated[bool, typer.Option("--animate", help="Write a moving picture, a GIF, of particles.")] = False,
+    export: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.nc|FILE.csv", help="Write the results as NetCDF or as a table.", show_default=False),
+    ] = None,
+    as_json: Json = False,
+    x: Annotated[str | None, typer.Option("--x", metavar="NAME", help="Of a sweep: horizontal axis.")] = None,
+    y: Annotated[str | None, typer.Option("--y", metavar="NAME", help="Of a sweep: vertical axis.")] = None,
+    at: Annotated[
+        list[str] | None,
+        typer.Option("--at", metavar="NAME=VALUE", help="Of a sweep: value of a further axis; may be repeated."),
+    ] = None,
+    variable: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Of a sweep: an observable to draw, such as w2 or recovery[0]."),
+    ] = None,
 ) -> None:
-    """Summarise saved runs and draw them again, or animate them."""
-    from ganscope.cli.show import animate_path, show_path
+    """Summarise saved runs and sweeps and draw them again; animate runs, export results.
 
-    raise typer.Exit(animate_path(path, out) if animate else show_path(path, out))
+    A sweep that is still running shows what is finished.
+    """
+    from ganscope.cli.show import animate_path, read_places, show_path
+
+    view = {"x": x, "y": y, "at": read_places(at or []), "variable": variable}
+    if animate:
+        raise typer.Exit(animate_path(path, out))
+    raise typer.Exit(show_path(path, out, export, as_json, **view))
 
 
 @app.command()

@@ -16,14 +16,20 @@ def progress_bar(name: str = "") -> Iterator[None]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
     bars = Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False)
     shown: dict[str, TaskID] = {}
 
-    def listener(label: str, done: float, total: float) -> None:
+    def listener(label: str, done: float, total: float, note: str = "") -> None:
         if label not in shown:
-            shown[label] = bars.add_task(f"{name} {label}".strip(), total=total)
-        bars.update(shown[label], completed=done, total=total)
+            shown[label] = bars.add_task(f"{name} {label}".strip(), total=total, note="")
+        bars.update(shown[label], completed=done, total=total, note=note)
 
     with bars, listening(listener):
         yield

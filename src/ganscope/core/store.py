@@ -60,7 +60,7 @@ def put_in_place(scratch: Path, target: Path) -> None:
 
 
 def load(path: str | os.PathLike[str]) -> xr.Dataset:
-    """Open a data set that `save` wrote; values are read from disk when they are used.
+    """Open a data set that `save` or `sweep` wrote; numbers are read from disk when they are used.
 
     Raises:
         StoreError: If there is nothing, or not a Zarr folder.
@@ -70,7 +70,9 @@ def load(path: str | os.PathLike[str]) -> xr.Dataset:
         raise StoreError(f"{target} does not exist")
     try:
         dataset: xr.Dataset = xr.open_zarr(target, chunks=None, consolidated=False)
-        return dataset
+        # NumPy's own texts of variable length are news to much that reads data sets
+        texts = [name for name, variable in dataset.variables.items() if variable.dtype.kind == "T"]
+        return dataset.assign({name: dataset[name].astype(object) for name in texts})
     except Exception as error:  # zarr and xarray raise many kinds for a folder that is not theirs
         raise StoreError(f"{target} is not a saved run: {error}") from error
 

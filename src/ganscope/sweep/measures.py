@@ -25,6 +25,9 @@ MISSING, DONE, FAILED = 0, 1, 2
 # Names of the dimensions of one cell's values, and the values of all cells: `[cells, *dimensions]`.
 Column = tuple[tuple[str, ...], npt.NDArray[Any]]
 
+# What a variable is like: the names of its dimensions, and whether it holds texts.
+Kind = tuple[tuple[str, ...], bool]
+
 _VERDICT = ("outcome", "detail", "margin", "near_critical")
 
 
@@ -73,8 +76,7 @@ def _merged(name: str, cells: int, mine: Column | None, rows: npt.NDArray[np.int
     if mine is None:
         out = blank((cells, *values.shape[1:]), values.dtype)
     else:
-        if mine[0] != dims or (mine[1].dtype.kind == "O") != (values.dtype.kind == "O"):
-            raise ParameterError(name, f"{_kind(*theirs)} in one cell, {_kind(*mine)} in another", "one kind of value")
+        _refuse_another_kind(name, (dims, values.dtype.kind == "O"), (mine[0], mine[1].dtype.kind == "O"))
         shape = np.maximum(mine[1].shape[1:], values.shape[1:]).astype(int) if dims else ()
         out = blank((cells, *shape), np.result_type(mine[1], values) if values.dtype.kind != "O" else values.dtype)
         out[(slice(None), *(slice(n) for n in mine[1].shape[1:]))] = mine[1]
@@ -84,8 +86,14 @@ def _merged(name: str, cells: int, mine: Column | None, rows: npt.NDArray[np.int
     return dims, out
 
 
-def _kind(dims: tuple[str, ...], values: npt.NDArray[Any]) -> str:
-    return ("a text" if values.dtype.kind == "O" else "a number") + (f" over {dims}" if dims else "")
+def _refuse_another_kind(name: str, kind: Kind, other: Kind | None) -> None:
+    if other is not None and kind != other:
+        raise ParameterError(name, _in_words(kind), f"{_in_words(other)}, as in other cells")
+
+
+def _in_words(kind: Kind) -> str:
+    dims, text = kind
+    return ("a text" if text else "a number") + (f" over {', '.join(dims)}" if dims else "")
 
 
 def blank(shape: tuple[int, ...], dtype: Any) -> npt.NDArray[Any]:
@@ -117,13 +125,13 @@ class _Group:
         return _Group(self.rows[rows], self.game, self.level, self.settings, {k: v[rows] for k, v in self.over.items()})
 
 
-def evaluate(plan: Plan, cells: npt.NDArray[np.int64], tick: Callable[[int], None] | None = None) -> Block:
+def evaluate(plan: Plan, cells: npt.NDArray[np.int64], known: Mapping[str, Kind] | None = None) -> Block:
     """Measure some cells.
 
     Args:
         plan: The sweep.
         cells: Numbers of the cells, in the order of the raveled grid.
-        tick: Called with the number of cells after every batch.
+        known: Kinds that variables have in other cells; a cell whose own measure returns another kind has failed.
 
     Returns:
         Their results, in the order of `cells`.
@@ -135,9 +143,7 @@ def evaluate(plan: Plan, cells: npt.NDArray[np.int64], tick: Callable[[int], Non
         except Exception as error:  # a combination of values that is no game
             block.put(rows, _failure(len(rows), error))
         else:
-            _attempt(plan, group, block)
-        if tick is not None:
-            tick(len(rows))
+            _attempt(plan, group, block, known or {})
     return block
 
 
@@ -164,18 +170,18 @@ def _group(plan: Plan, rows: npt.NDArray[np.int64], own: Mapping[str, Any], over
     return _Group(rows, plan.game.replace(**parameters) if parameters else plan.game, level, settings, over)
 
 
-def _attempt(plan: Plan, group: _Group, block: Block) -> None:
+def _attempt(plan: Plan, group: _Group, block: Block, known: Mapping[str, Kind]) -> None:
     """Measure a group; where that raises, in halves."""
     try:
-        result = _measure(plan, group)
+        result = _measure(plan, group, known)
         block.put(group.rows, result)
     except Exception as error:
         count = len(group.rows)
         if count == 1:
             block.put(group.rows, _failure(1, error))
             return
-        _attempt(plan, group.part(slice(None, count // 2)), block)
-        _attempt(plan, group.part(slice(count // 2, None)), block)
+        _attempt(plan, group.part(slice(None, count // 2)), block, known)
+        _attempt(plan, group.part(slice(count // 2, None)), block, known)
 
 
 def _failure(cells: int, error: BaseException) -> Block:
@@ -187,7 +193,7 @@ def failed(cells: int, message: str) -> Block:
     return Block(np.full(cells, FAILED, np.int8), np.full(cells, message, object))
 
 
-def _measure(plan: Plan, group: _Group) -> Block:
+def _measure(plan: Plan, group: _Group, known: Mapping[str, Kind]) -> Block:
     theory, simulation = split_settings(plan, group.settings, group.level)
     cells = len(group.rows)
     block = Block(np.full(cells, DONE, np.int8), np.full(cells, "", object))
@@ -197,7 +203,7 @@ def _measure(plan: Plan, group: _Group) -> Block:
     run = _run(plan, group, simulation)
     names = {axis.name for axis in plan.axes}
     if not isinstance(plan.measure, str):
-        return _own(plan.measure, run, cells, RESERVED | names)
+        return _own(plan.measure, run, RESERVED | names, known)
     block.columns = _judged(run) | _final(run, names)
     if plan.measure == "both":
         block.columns |= _predicted(group, theory, "predicted_")
@@ -267,13 +273,16 @@ def _agreement(columns: Mapping[str, Column]) -> npt.NDArray[np.int8]:
     return np.where(decided, simulated == predicted, -1).astype(np.int8)
 
 
-def _own(measure: Measure, run: xr.Dataset, cells: int, taken: frozenset[str]) -> Block:
+def _own(measure: Measure, run: xr.Dataset, taken: frozenset[str], known: Mapping[str, Kind]) -> Block:
     """A measure of the user's own, cell by cell."""
+    cells = run.sizes["cell"]
     block = Block.empty(cells)
     for cell in range(cells):
         row = np.array([cell])
         try:
             values = {name: _column(name, value) for name, value in _items(measure(run.isel(cell=cell)), taken)}
+            for name, (dims, array) in values.items():
+                _refuse_another_kind(name, (dims, array.dtype.kind == "O"), known.get(name))
             one = Block(np.full(1, DONE, np.int8), np.array([_oddity(values)], object), values)
             block.put(row, one)
         except Exception as error:
@@ -318,8 +327,8 @@ def _oddity(values: Mapping[str, Column]) -> str:
     return f"not finite: {', '.join(bad)}" if bad else ""
 
 
-def quietly(plan: Plan, cells: npt.NDArray[np.int64]) -> Block:
-    """`evaluate` without warnings, which the driver of a sweep has given once."""
+def quietly(plan: Plan, cells: npt.NDArray[np.int64], known: Mapping[str, Kind]) -> Block:
+    """`evaluate` without the warnings of single cells, which would be many."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return evaluate(plan, cells)
+        return evaluate(plan, cells, known)

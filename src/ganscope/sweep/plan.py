@@ -214,6 +214,13 @@ def _parameters(game: Game) -> set[str]:
 def _check_values(plan: Plan) -> None:
     """Every value of an axis, with the first values of the others; an error that is not about the axis may pass."""
     first = {axis.name: axis.values[0] for axis in plan.axes}
+    try:
+        request_for(plan, first, {})
+    except ParameterError as error:
+        if error.name not in first:
+            raise
+    except NotApplicable:
+        pass
     for axis in plan.axes:
         if axis.name in plan.game.varied_parameters() and _accepted(plan, axis):
             continue

@@ -31,7 +31,7 @@ from numcodecs import VLenUTF8
 
 from ganscope.core.errors import ParameterError, StoreError
 from ganscope.core.store import put_in_place
-from ganscope.sweep.measures import DONE, FAILED, MISSING, Block, blank
+from ganscope.sweep.measures import DONE, FAILED, MISSING, Block, Kind, blank
 from ganscope.sweep.tiles import Tiling
 
 # Entries of the ledger, and what the first of them may be.
@@ -133,6 +133,11 @@ class SweepStore:
     def fits(self, block: Block) -> bool:
         """Whether a block can be written without a change of the schema."""
         return all(name in self.variables and self.variables[name].holds(*c) for name, c in block.columns.items())
+
+    @property
+    def kinds(self) -> dict[str, Kind]:
+        """What the variables are like."""
+        return {name: (variable.dims, variable.dtype.kind == "O") for name, variable in self.variables.items()}
 
     def start(self, number: int) -> int:
         """Note that work on a tile begins; returns which attempt it is."""

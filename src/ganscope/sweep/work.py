@@ -96,12 +96,12 @@ def work(job: Job, task: Task) -> Report:
     begin = time.perf_counter()
     if task.tile is None:
         assert task.rows is not None
-        block = quietly(job.plan, task.rows)
+        block = quietly(job.plan, task.rows, {})
         return Report(task, RETURNED, time.perf_counter() - begin, block)
     store = job.store()
     cells = store.tiling.cells(task.tile)
     if task.rows is not None:
-        block = quietly(job.plan, cells[task.rows])
+        block = quietly(job.plan, cells[task.rows], store.kinds)
         return Report(task, RETURNED, time.perf_counter() - begin, block)
     status = int(store.entry(task.tile)[STATUS])
     if status == PARTIAL:
@@ -111,7 +111,7 @@ def work(job: Job, task: Task) -> Report:
     store.start(task.tile)
     block = store.read(task.tile) if status == PARTIAL else Block.empty(len(cells))
     missing = np.flatnonzero(block.status == MISSING)
-    block.put(missing, quietly(job.plan, cells[missing]))
+    block.put(missing, quietly(job.plan, cells[missing], store.kinds))
     seconds = time.perf_counter() - begin
     for anew in (False, True):
         try:
