@@ -1,5 +1,6 @@
 """Results as files that other programs read: NetCDF, and tables of comma-separated values."""
 
+import contextlib
 import itertools
 import math
 import os
@@ -33,7 +34,7 @@ def export(dataset: xr.Dataset, path: str | os.PathLike[str]) -> Path:
 
     A table has one row per cell of a sweep and replica (of a run: per cell, replica and time), with the parameters
     first. Arrays become columns `NAME[0]`, `NAME[0,1]`, ...; complex numbers `NAME.real` and `NAME.imag`; a missing
-    number is an empty field. Numbers have all their digits.
+    number is an empty field. Numbers have all their digits. Arrays that no row stands for are left out.
 
     Args:
         dataset: What to write; the bookkeeping of a sweep's store is left out.
@@ -62,7 +63,8 @@ def export(dataset: xr.Dataset, path: str | os.PathLike[str]) -> Path:
     except OSError as error:
         raise StoreError(f"cannot write {target}: {error.strerror or error}") from error
     finally:
-        scratch.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            scratch.unlink()
     return target
 
 
@@ -111,6 +113,8 @@ def _classic_attribute(value: Any) -> Any:
 def _write_table(dataset: xr.Dataset, path: Path) -> None:
     dataset = dataset if dataset.dims else dataset.expand_dims("row")
     rows = row_dimensions(dataset)
+    foreign = [name for name, v in dataset.variables.items() if v.dims and not set(v.dims) & set(rows)]
+    dataset = dataset.drop_vars(foreign)
     count = sum(_columns_of(dataset[name], rows) for name in dataset.variables)
     if count > _MOST_COLUMNS:
         raise NotApplicable(f"a table of {count} columns would be too wide: export to a .nc file instead")

@@ -1,9 +1,9 @@
-"""`plot`: the picture of a run, of several runs of one game over each other, or of a prediction."""
+"""`plot`: the picture of a run, of several runs of one game over each other, of a prediction, of a sweep or a curve."""
 
 import importlib
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import xarray as xr
@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from ganscope.core.errors import NotApplicable, ParameterError
 from ganscope.core.outcome import Prediction
 from ganscope.core.results import game_of
-from ganscope.figures import style
+from ganscope.figures import curves, style
+from ganscope.figures.diagram import draw_sweep
 
 # Where the pictures of a model are: modules with `draw_runs` and `draw_prediction`, imported when one is asked for.
 _PICTURES = {
@@ -26,34 +27,77 @@ _PICTURES = {
     "particle": "ganscope.figures.particle_runs",
     "torus": "ganscope.figures.particle_runs",
 }
-_ACCEPTED = "a run made by simulate, a list of runs of one game, or a Prediction"
+_ACCEPTED = "a run made by simulate, a list of runs of one game, or a Prediction; also a sweep, or boundaries"
 
 
-def plot(thing: Any, path: str | os.PathLike[str] | None = None, *, title: str | None = None) -> Figure:
-    """The picture of a run, of several runs, or of a prediction.
+def plot(
+    thing: Any,
+    path: str | os.PathLike[str] | None = None,
+    *,
+    title: str | None = None,
+    x: str | None = None,
+    y: str | None = None,
+    at: Mapping[str, Any] | None = None,
+    variable: str | None = None,
+) -> Figure:
+    """The picture of a run, of several runs, of a prediction, of a sweep, or of boundaries.
 
     Theory (levels `ode`, `linear`, `flow`) is drawn as lines; simulations are points, the mean and standard deviation
     over replicas or the dots of a single run, and paths in a plane. Every feature has the same colour in all figures. A
     run that diverges is drawn until it ends, which a cross marks.
 
+    Of a sweep, outcomes are areas, apart in lightness as well as in colour and marked by letters. Where it holds theory
+    and simulation, the areas are theory's, lines its boundaries, marks the simulated outcomes, and marks that disagree
+    have a frame. Over one axis, outcomes are a strip, and observables lines; further axes have panels.
+
     Args:
-        thing: A run made by `simulate`, a list of runs of one game, which are drawn over each other, or a `Prediction`.
+        thing: A run made by `simulate`, a list of runs of one game, which are drawn over each other, a `Prediction`, a
+            sweep, a list of a sweep and boundaries to draw over it, one or several boundaries, or a continued
+            equilibrium.
         path: File to write, PNG unless the suffix is `.pdf` or `.svg`; it appears complete or not at all.
         title: Above the figure, for example the verdict; None is a plain one. The parameters stand below it.
+        x, y: Of a sweep: the axes of the plane; the first two that vary.
+        at: Of a sweep: values of further axes by name, a number meaning the nearest one. Of the axes that remain, the
+            first has a panel for each of up to 12 values, the others stand at their first values.
+        variable: Of a sweep: an observable to show instead of the outcomes, such as `w2` or `recovery[0]`.
 
     Returns:
         A Matplotlib figure that belongs to no window and no pyplot state.
 
     Raises:
-        ParameterError: If `thing` is something else, the runs are of different games, or the suffix is unknown.
-        NotApplicable: If the game has no picture.
+        ParameterError: If `thing` is something else, the runs are of different games, the suffix, an axis or a variable
+            is unknown, or a boundary is over other parameters.
+        NotApplicable: If the game or what the sweep holds has no picture.
         StoreError: If the file cannot be written.
     """
     with style.drawing():
-        figure = _prediction(thing, title) if isinstance(thing, Prediction) else _runs(thing, title)
+        figure = _drawn(thing, title, {"x": x, "y": y, "at": at, "variable": variable})
     if path is not None:
         style.write(figure, path)
     return figure
+
+
+def _drawn(thing: Any, title: str | None, view: dict[str, Any]) -> Figure:
+    """The figure by the kind of thing."""
+    things = list(thing) if isinstance(thing, list | tuple) else [thing]
+    if things and _is_sweep(things[0]) and all(map(_is_curve, things[1:])):
+        return draw_sweep(things[0], title, overlays=things[1:], **view)
+    for name, value in view.items():
+        if value is not None:
+            raise ParameterError(name, value, "nothing: it goes with a sweep")
+    if isinstance(thing, Prediction):
+        return _prediction(thing, title)
+    if things and all(map(_is_curve, things)):
+        return curves.draw_curves(things, title)
+    return _runs(thing, title)
+
+
+def _is_sweep(thing: Any) -> bool:
+    return isinstance(thing, xr.Dataset) and "sweep" in thing.attrs and "status" in thing
+
+
+def _is_curve(thing: Any) -> bool:
+    return curves.is_boundary(thing) or curves.is_continuation(thing)
 
 
 def _pictures(game: Any, of: str) -> Any:
