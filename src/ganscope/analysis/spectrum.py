@@ -5,6 +5,7 @@ place of Im s both are read in the same way.
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,52 @@ import numpy.typing as npt
 from ganscope.core.outcome import Spectrum
 
 NEUTRAL = 1e-9
+
+# The labels of a spectrum, by the codes that arrays of them hold; the stable ones come between the other two kinds.
+LABELS = np.array(["centre", "stable_node", "stable_spiral", "unstable_spiral", "saddle", "unstable_node"])
+_CENTRE, _NODE, _SPIRAL, _OUTWARD, _SADDLE, _SOURCE = range(len(LABELS))
+
+
+class Spectra(NamedTuple):
+    """The spectra of many linearisations of one size, as arrays over cells; see `Spectrum`.
+
+    Attributes:
+        values: In the order of `Spectrum`, shape `[cells, n]`.
+        is_map: Whether they are multipliers.
+        code: Places of the labels in `LABELS`, shape `[cells]`.
+        rate, period: Shape `[cells]`.
+    """
+
+    values: npt.NDArray[np.complex128]
+    is_map: bool
+    code: npt.NDArray[np.int64]
+    rate: npt.NDArray[np.float64]
+    period: npt.NDArray[np.float64]
+
+    @property
+    def radius(self) -> npt.NDArray[np.float64]:
+        """Largest modulus, shape `[cells]`."""
+        return np.asarray(np.abs(self.values).max(axis=-1))
+
+    @property
+    def stable(self) -> npt.NDArray[np.bool_]:
+        """Where `stability_of` says so."""
+        return np.asarray((self.code == _NODE) | (self.code == _SPIRAL))
+
+    @property
+    def marginal(self) -> npt.NDArray[np.bool_]:
+        """Where `stability_of` says so."""
+        return np.asarray(self.code == _CENTRE)
+
+    @property
+    def spiralling(self) -> npt.NDArray[np.bool_]:
+        """Where the label is `stable_spiral`."""
+        return np.asarray(self.code == _SPIRAL)
+
+    def one(self, cell: int = 0) -> Spectrum:
+        """The spectrum of one cell."""
+        label, rate, period = str(LABELS[self.code[cell]]), float(self.rate[cell]), float(self.period[cell])
+        return Spectrum(self.values[cell], self.is_map, label, rate, period)
 
 
 def spectrum_of(matrix: npt.ArrayLike, *, is_map: bool = False, neutral: float = NEUTRAL) -> Spectrum:
@@ -50,18 +97,36 @@ def spectrum_from_values(values: npt.ArrayLike, *, is_map: bool = False, neutral
         grows without rotating `saddle` if another value decays, `unstable_node` if none does. `rate` and `period`
         belong to that same value; a real negative multiplier alternates, which is period 2.
     """
+    return spectra_from_values(np.asarray(values)[None], is_map=is_map, neutral=neutral).one()
+
+
+def spectra_from_values(values: npt.ArrayLike, *, is_map: bool = False, neutral: npt.ArrayLike = NEUTRAL) -> Spectra:
+    """`spectrum_from_values` for many linearisations at once.
+
+    Args:
+        values: Shape `[cells, n]`.
+        is_map: Whether these are multipliers.
+        neutral: One for all, or shape `[cells]`.
+    """
     given = np.asarray(values, np.complex128)
     size = np.abs(given) if is_map else given.real
-    ordered = given[np.lexsort((-given.imag, -size))]
+    ordered = np.take_along_axis(given, np.lexsort((-given.imag, -size), axis=-1), axis=-1)
     growth, frequency = _growth_and_frequency(ordered, is_map)
-    moving = np.abs(ordered - 1.0 if is_map else ordered) > neutral
-    if not np.any(moving):
-        return Spectrum(ordered, is_map, "centre", 0.0, math.inf)
-    lead = int(np.argmax(moving))
-    angle = float(frequency[lead])
-    label = _label(growth[moving], angle, ordered[lead].imag != 0, neutral)
-    period = 2 * math.pi / angle if angle > neutral else math.inf
-    return Spectrum(ordered, is_map, label, -float(growth[lead]), period)
+    limit = np.broadcast_to(np.asarray(neutral, np.float64), len(given))
+    moving = np.abs(ordered - 1.0 if is_map else ordered) > limit[:, None]
+    rows, first = np.arange(len(given)), moving.argmax(axis=-1)
+    last = given.shape[-1] - 1 - moving[:, ::-1].argmax(axis=-1)
+    lead, angle, none = growth[rows, first], frequency[rows, first], ~moving.any(axis=-1)
+    turning = angle > limit
+    spiral = turning & (ordered.imag[rows, first] != 0)
+    unpaired = np.where(growth[rows, last] < -limit, _SADDLE, _SOURCE)
+    growing = np.where(spiral, _OUTWARD, unpaired)
+    decaying = np.where(spiral, _SPIRAL, _NODE)
+    code = np.where(lead < -limit, decaying, np.where(none | (lead <= limit), _CENTRE, growing))
+    code[none] = _CENTRE
+    turning &= ~none
+    period = np.where(turning, 2 * math.pi / np.where(turning, angle, 1.0), math.inf)
+    return Spectra(ordered, is_map, code, np.where(none, 0.0, -lead), period)
 
 
 def stability_of(spectrum: Spectrum) -> str:
@@ -78,15 +143,3 @@ def _growth_and_frequency(
         return values.real, np.abs(values.imag)
     with np.errstate(divide="ignore"):  # a multiplier 0 decays at once
         return np.log(np.abs(values)), np.abs(np.angle(values))
-
-
-def _label(growth: npt.NDArray[np.float64], frequency: float, paired: bool, neutral: float) -> str:
-    """Name of the motion of the first of several modes, by decreasing growth."""
-    spiral = paired and frequency > neutral
-    if growth[0] < -neutral:
-        return "stable_spiral" if spiral else "stable_node"
-    if growth[0] <= neutral:
-        return "centre"
-    if spiral:
-        return "unstable_spiral"
-    return "saddle" if growth[-1] < -neutral else "unstable_node"
