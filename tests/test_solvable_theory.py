@@ -13,8 +13,9 @@ import ganscope as gs
 from ganscope.analysis.linearisation import jacobian
 from ganscope.analysis.spectrum import spectrum_from_values, spectrum_of, stability_of
 from ganscope.games.solvable import phases
+from ganscope.games.solvable.copying import copying_state
 from ganscope.games.solvable.drift import drift
-from ganscope.games.solvable.locked import active_states, copying_state
+from ganscope.games.solvable.locked import active_states
 from ganscope.games.solvable.phase_rule import phase, phase_margin
 from ganscope.games.solvable.silence import (
     NoStationaryLength,

@@ -9,7 +9,7 @@ import xarray as xr
 
 from ganscope.core.errors import ParameterError, unknown_name
 from ganscope.core.game import Game
-from ganscope.core.outcome import Prediction, Predictions, Verdicts, columns
+from ganscope.core.outcome import Prediction, Predictions, Verdicts, columns, undecided_cells
 from ganscope.core.results import base_game, varied_values
 from ganscope.core.simulate import predict
 
@@ -38,7 +38,7 @@ def classify_many(run: xr.Dataset, **options: Any) -> xr.Dataset:
     for name in options:
         if name not in game.verdict_options:
             raise unknown_name("option", name, game.verdict_options)
-    verdicts = game.classify_cells(run, **options)
+    verdicts = game.classify_cells(run, **options) if run.sizes["cell"] else undecided_cells(0)
     if verdicts is None:
         verdicts = _one_by_one(game, run, options)
     data = {name: ("cell", getattr(verdicts, name)) for name in ("outcome", "detail", "margin", "near_critical")}
@@ -48,7 +48,12 @@ def classify_many(run: xr.Dataset, **options: Any) -> xr.Dataset:
 
 
 def _coordinates(run: xr.Dataset) -> dict[Any, Any]:
-    return {name: values for name, values in run.coords.items() if values.dims[:1] == ("cell",)}
+    """What the cells differ in, without the times of their records."""
+    return {
+        name: values.transpose("cell", ...)
+        for name, values in run.coords.items()
+        if "cell" in values.dims and "time" not in values.dims
+    }
 
 
 def _one_by_one(game: Game, run: xr.Dataset, options: Mapping[str, Any]) -> Verdicts:

@@ -84,8 +84,16 @@ def base_game(run: xr.Dataset) -> Game:
 
 def varied_values(run: xr.Dataset) -> dict[str, Any]:
     """The parameters that a batch varies: with a leading axis of cells, or those of the cell that was selected."""
-    names = {name: _coordinate(name, run.data_vars) for name in run.attrs.get("over", ())}
-    return {name: run.coords[place].values for name, place in names.items() if place in run.coords}
+    over = run.attrs.get("over", ())
+    # a file gives a list of one text back as that text
+    names = {str(name): _coordinate(name, run.data_vars) for name in ([over] if isinstance(over, str) else over)}
+    found = {name: run.coords[place].variable for name, place in names.items() if place in run.coords}
+    return {name: values.transpose(*sorted(values.dims, key=_rank)).values for name, values in found.items()}
+
+
+def _rank(dim: Any) -> tuple[bool, str]:
+    """The place of a dimension of a varied parameter: the cell first, then the indices in their order."""
+    return dim != "cell", str(dim)
 
 
 def stacked(run: xr.Dataset, name: str, *dims: str) -> npt.NDArray[Any]:

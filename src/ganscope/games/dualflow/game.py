@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,7 +11,8 @@ import numpy.typing as npt
 from ganscope.core.checks import number, numbers_in, one_length
 from ganscope.core.errors import ParameterError, unknown_name
 from ganscope.core.game import Game, Request
-from ganscope.core.outcome import Verdict, vote
+from ganscope.core.outcome import Verdict, Verdicts, vote
+from ganscope.core.results import stacked, varied_values
 from ganscope.games.dualflow.pair import Pair
 
 Array = npt.NDArray[np.float64]
@@ -21,7 +22,7 @@ SPEEDS: dict[str, dict[str, Any]] = {"generator_lr": {"above": 0}, "discriminato
 
 @dataclass(frozen=True)
 class Tracked:
-    """What the verdict on a run is made of.
+    """What the verdict on a run is made of, or those on many runs: then all but `period` have a leading axis of runs.
 
     Attributes:
         distance: To the target or the equilibrium, shape `[records]`.
@@ -37,20 +38,33 @@ class Tracked:
     distance: Array
     size: Array
     coordinates: Array
-    reference: float
-    missing: str | None = None
+    reference: Any
+    missing: Any = None
     period: float = np.nan
-    algebraic: bool = False
+    algebraic: Any = False
+
+    def many(self) -> "Tracked":
+        """One run as the only one of many."""
+        distance, size, coordinates = (np.asarray(v)[None] for v in (self.distance, self.size, self.coordinates))
+        reference, missing = np.array([self.reference]), np.array([self.missing], object)
+        return Tracked(distance, size, coordinates, reference, missing, self.period, np.array([self.algebraic]))
+
+    def one(self) -> "Tracked":
+        """The only run of many."""
+        distance, size, coordinates = self.distance[0], self.size[0], self.coordinates[0]
+        reference, algebraic = float(self.reference[0]), bool(self.algebraic[0])
+        return Tracked(distance, size, coordinates, reference, self.missing[0], self.period, algebraic)
 
 
 class DualGame(Game):
     """A game that is a dual flow: two gradient flows, each in its own metric space.
 
     Subclasses are frozen dataclasses; `numeric` lists the parameters that are single numbers, with their ranges as
-    `checks.number` takes them, and always contains `SPEEDS`.
+    `checks.number` takes them, and always contains `SPEEDS`; `arrays` lists those that a batch may vary beside them.
     """
 
     numeric: ClassVar[Mapping[str, Mapping[str, Any]]] = SPEEDS
+    arrays: ClassVar[tuple[str, ...]] = ()
     verdict_options: ClassVar[tuple[str, ...]] = ("blowup", "settled", "trend", "moving")
 
     generator_lr: float
@@ -65,8 +79,17 @@ class DualGame(Game):
         """States of generator and discriminator of a single run, as `pair` takes them, with leading axis `records`."""
 
     @abc.abstractmethod
+    def tracked_runs(self, run: Any) -> Tracked:
+        """What the verdicts on all cells and replicas of a run are made of, one after the other; `period` left out."""
+
+    def rotation(self, run: Any) -> float:
+        """Predicted period of the slowest rotation of a single run, NaN where there is none or it is unknown."""
+        del run
+        return np.nan
+
     def tracked(self, run: Any) -> Tracked:
         """What the verdict on a single run is made of."""
+        return replace(self.tracked_runs(run).one(), period=self.rotation(run))
 
     def classify(self, run: Any, **options: Any) -> Verdict:
         from ganscope.games.dualflow import verdict
@@ -76,15 +99,25 @@ class DualGame(Game):
             return vote([verdict.classify(self, one, **options) for one in each])
         return verdict.classify(self, run, **options)
 
+    def classify_cells(self, run: Any, **options: Any) -> Verdicts:
+        from ganscope.games.dualflow import verdict
+
+        return verdict.classify_cells(self, run, **options)
+
     def check_numbers(self) -> None:
         """Check the parameters that are single numbers and keep them as floats."""
         for name, bounds in self.numeric.items():
             object.__setattr__(self, name, number(name, getattr(self, name), **bounds))
 
+    def varied_parameters(self) -> tuple[str, ...]:
+        return (*self.numeric, *self.arrays)
+
     def check_cells(self, over: Mapping[str, Any]) -> tuple[dict[str, Array], int]:
-        """Parameters that vary between cells: those that are numbers, and those that `check_varied` knows."""
+        """Parameters that vary between cells: those that are numbers, and those that `check_varied` checks."""
         checked: dict[str, Array] = {}
         for name, values in over.items():
+            if name not in self.varied_parameters():
+                raise unknown_name("over", name, self.varied_parameters())
             if name in self.numeric:
                 array = numbers_in(name, values, **self.numeric[name])
                 if array.ndim != 1:
@@ -95,15 +128,26 @@ class DualGame(Game):
         return checked, one_length(checked)
 
     def check_varied(self, name: str, values: Any) -> Array:
-        """An array-valued parameter with a leading axis of cells; games that have some override this."""
-        del values
-        raise unknown_name("over", name, self.numeric)
+        """A parameter that is no single number, with a leading axis of cells; games that have some override this."""
+        raise NotImplementedError(name, values)
 
     def column(self, request: Request, name: str) -> Array:
         """A numeric parameter of every cell of a request, shape `[cells]`."""
         if name in request.over:
             return np.asarray(request.over[name], np.float64)
         return np.full(request.cells, float(getattr(self, name)))
+
+
+def each_run(run: Any, name: str, *dims: str) -> Array:
+    """A variable of all cells and replicas of a run, one after the other, shape `[runs, *dims]`."""
+    values: Array = stacked(run, name, *dims)
+    return values.reshape(-1, *values.shape[2:])
+
+
+def varied_runs(run: Any) -> dict[str, Array]:
+    """The parameters that differ between the cells of a run, for all cells and replicas one after the other."""
+    varied = varied_values(run) if "cell" in run.dims else {}
+    return {name: np.repeat(values, run.sizes.get("replica", 1), axis=0) for name, values in varied.items()}
 
 
 def fail(request: Request, cell: int, error: Exception) -> None:

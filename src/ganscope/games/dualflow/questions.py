@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from ganscope.analysis.spectrum import spectrum_from_values
+from ganscope.analysis.spectrum import Spectra, spectra_from_values
 from ganscope.core.checks import number, one_of
 from ganscope.core.errors import ParameterError, unknown_name
 from ganscope.core.outcome import Outcome, Spectrum
@@ -56,12 +57,26 @@ def scheme_spectrum(linear: Linear, rule: str | None, options: Mapping[str, Any]
         StepTooLarge: If a step has no solution.
         ParameterError: If a name or a value is wrong.
     """
-    scale = float(np.max(np.abs(linear.jacobian), initial=0.0))
+    j, b, n = linear
+    return scheme_spectra(Linear(j[None], b[None], n), rule, options).one()
+
+
+def scheme_spectra(
+    linear: Linear, rule: str | None, options: Mapping[str, Any], unsolved: npt.NDArray[np.bool_] | None = None
+) -> Spectra:
+    """`scheme_spectrum` of many linear games, along one leading axis.
+
+    Args:
+        linear, rule, options: As there.
+        unsolved: Filled with whether a step has no solution, shape `[cells]`, instead of raising the error; the spectra
+            there are those of a map that moves nothing.
+    """
     if rule is None or rule == FLOW:
         if options:
             name = next(iter(options))
             raise ParameterError(name, options[name], "nothing: the flow has no steps")
-        return spectrum_from_values(np.linalg.eigvals(linear.jacobian), neutral=max(_NEUTRAL * scale, 1e-300))
+        scale = np.max(np.abs(linear.jacobian), axis=(-2, -1), initial=0.0)
+        return spectra_from_values(np.linalg.eigvals(linear.jacobian), neutral=np.maximum(_NEUTRAL * scale, 1e-300))
     one_of("rule", rule, (FLOW, *SCHEMES))
     for name in options:
         if name not in SPECTRUM_OPTIONS:
@@ -71,8 +86,12 @@ def scheme_spectrum(linear: Linear, rule: str | None, options: Mapping[str, Any]
     if rule in (NASH, MIDPOINT) and rest.get("discriminator_steps", 1) != 1:
         raise ParameterError("discriminator_steps", rest["discriminator_steps"], f"1: {rule} moves both players once")
     matrix, _ = affine_step(linear, rule, step, **rest)
-    if not np.all(np.isfinite(matrix)):
+    lost = np.asarray(~np.isfinite(matrix).all(axis=(-2, -1)))
+    if unsolved is not None:
+        unsolved[:] = lost
+        matrix = np.where(lost[:, None, None], np.eye(matrix.shape[-1]), matrix)
+    elif lost.any():
         raise no_step(rule, step)
-    move = float(np.max(np.abs(matrix - np.eye(len(matrix)))))
-    neutral = max(_NEUTRAL * min(move, 1.0), 1e-15)
-    return spectrum_from_values(np.linalg.eigvals(matrix), is_map=True, neutral=neutral)
+    move = np.max(np.abs(matrix - np.eye(matrix.shape[-1])), axis=(-2, -1))
+    neutral = np.maximum(_NEUTRAL * np.minimum(move, 1.0), 1e-15)
+    return spectra_from_values(np.linalg.eigvals(matrix), is_map=True, neutral=neutral)

@@ -15,14 +15,14 @@ over the second half. An approach along a power of time is called algebraic inst
 """
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from ganscope.core.checks import number
 from ganscope.core.errors import ParameterError
-from ganscope.core.outcome import Outcome, Verdict
+from ganscope.core.outcome import Outcome, Verdict, Verdicts, undecided_cells, vote_of_cells
 
 if TYPE_CHECKING:
     from ganscope.games.dualflow.game import DualGame, Tracked
@@ -42,6 +42,116 @@ _NEAR = 0.05
 _STRAIGHT, _STRAIGHTER, _FALL = 0.01, 0.1, 0.3
 # Share of a trend that single windows may go back.
 _BACK = 0.1
+
+
+OUTCOMES = {
+    "nonfinite": Outcome.DIVERGED,
+    "escaped": Outcome.DIVERGED,
+    "unknown": Outcome.UNDECIDED,
+    "converged": Outcome.CONVERGED,
+    "algebraic": Outcome.CONVERGED,
+    "settled": Outcome.COLLAPSED,
+    "cycling": Outcome.COLLAPSED,
+    "diverging": Outcome.DIVERGED,
+    "converging": Outcome.CONVERGED,
+    "orbiting": Outcome.OSCILLATING,
+    "stalled": Outcome.UNINFORMATIVE,
+}
+
+
+class Thresholds(NamedTuple):
+    """What a caller may set; see `classify`."""
+
+    blowup: float = 1e6
+    settled: float = 0.01
+    trend: float = 0.02
+    moving: float = 0.05
+
+
+class Judged(NamedTuple):
+    """Labels of many runs and the numbers behind them, each of shape `[runs]`.
+
+    Attributes:
+        detail, margin, near: The label (a key of `OUTCOMES`), and the margin and the flag of the verdict.
+        lost, beyond: First record that is not finite, or beyond the bound; the number of records if there is none.
+        bound, largest: The bound on the size, and the largest finite size.
+        first, last: Largest distances in the first and the last window, minus infinity where unknown.
+        reference, limit: The reference length, and the distance that counts as none.
+        algebraic: Whether the distance falls like a power of time.
+        growth, steady: Growth of the logarithm of the distance, and whether it goes one way.
+        movement, move: The largest movement, and what counts as one.
+    """
+
+    detail: npt.NDArray[Any]
+    margin: Array
+    near: npt.NDArray[np.bool_]
+    lost: npt.NDArray[np.int64]
+    beyond: npt.NDArray[np.int64]
+    bound: Array
+    largest: Array
+    first: Array
+    last: Array
+    reference: Array
+    limit: Array
+    algebraic: npt.NDArray[np.bool_]
+    growth: Array
+    steady: npt.NDArray[np.bool_]
+    movement: Array
+    move: Array
+
+
+def judge(tracked: "Tracked", times: Array, thresholds: Thresholds) -> Judged:
+    """Labels of many runs at once, all recorded at the same times."""
+    blowup, settled, trend, moving = thresholds
+    size = np.asarray(tracked.size, np.float64)
+    # records last, where they are many: reductions over a few coordinates in the last place are slow
+    coordinates = np.ascontiguousarray(np.moveaxis(tracked.coordinates, -1, 0), np.float64)
+    half = size.shape[1] // 2
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        finite = np.isfinite(size) & np.all(np.isfinite(coordinates), axis=0)
+        bound = blowup * (1 + np.where(finite[:, 0], size[:, 0], 0.0))
+        lost, beyond = _first(~finite), _first(finite & (size > bound[:, None]))
+        largest = np.max(np.where(finite, size, -np.inf), axis=1)
+        nonfinite = (lost < size.shape[1]) & (beyond >= lost)
+        escaped = (beyond < size.shape[1]) & ~nonfinite
+
+        distance = np.asarray(tracked.distance, np.float64)
+        known = np.where(np.isfinite(distance), distance, -np.inf)[:, half:]
+        windows = np.stack([np.max(part, axis=1) for part in np.array_split(known, WINDOWS, axis=1)], axis=1)
+        first, last = windows[:, 0], windows[:, -1]
+        unknown = ~(np.isfinite(first) & np.isfinite(last))
+        reference = np.where(np.isfinite(tracked.reference), tracked.reference, 0.0)
+        limit = _ZERO + settled * reference
+        algebraic = tracked.algebraic | _are_powers(distance, times)
+        movement = np.max(np.ptp(coordinates[..., half:], axis=-1), axis=0, initial=0.0)
+        move = moving * reference
+        moved, moves = np.where(move > 0, movement / move - 1, np.inf), movement > move
+        missing = np.array([text is not None for text in tracked.missing], bool)
+        growth = np.where(first > 0, np.log(last / first), np.inf)
+        steady = _steady(windows, growth)
+        kept = np.where((np.abs(growth) > trend) & ~steady, 0.0, growth)
+
+        near_limit = np.abs(last / limit - 1) < _NEAR
+        near_moved = near_limit | (np.abs(moved) < _NEAR)
+        near_trend = near_limit | (np.abs(np.abs(growth) / trend - 1) < _NEAR)
+        # the first that holds
+        rules: list[tuple[Any, Any, Any, Any]] = [
+            (nonfinite, "nonfinite", np.nan, False),
+            (escaped, "escaped", np.log10(largest / bound), largest < bound * (1 + _NEAR)),
+            (unknown, "unknown", np.nan, False),
+            (last <= limit, np.where(algebraic, "algebraic", "converged"), 1 - last / limit, near_limit),
+            (missing, np.where(moves, "cycling", "settled"), np.abs(moved), near_moved),
+            (kept > trend, "diverging", kept - trend, near_trend),
+            (kept < -trend, np.where(algebraic, "algebraic", "converging"), -kept - trend, near_trend),
+            (moves, "orbiting", moved, near_trend | near_moved),
+            (np.ones_like(moves), "stalled", -moved, near_trend | near_moved),
+        ]
+    detail, margin, near = np.empty(moves.shape, object), np.empty(moves.shape), np.empty(moves.shape, bool)
+    for holds, *said in reversed(rules):
+        for whole, values in zip((detail, margin, near), said, strict=True):
+            np.copyto(whole, values, where=holds)
+    found = lost, beyond, bound, largest, first, last, reference, limit, algebraic, growth, steady, movement, move
+    return Judged(detail, margin, near, *found)
 
 
 def classify(
@@ -66,117 +176,96 @@ def classify(
     Raises:
         ParameterError: If a threshold is out of its range, or the run has no time or several replicas.
     """
-    blowup = number("blowup", blowup, above=1)
-    settled, trend = number("settled", settled, above=0), number("trend", trend, above=0)
-    moving = number("moving", moving, above=0)
-    if "time" not in run.dims:
-        raise ParameterError("run", list(run.dims), "a run with the dimension time")
+    thresholds = _checked(run, blowup, settled, trend, moving)
     if "replica" in run.dims:
         raise ParameterError(
             "run", f"{run.sizes['replica']} replicas", "one replica: select it with run.isel(replica=...)"
         )
     records = run.sizes["time"]
     if records < FEWEST_RECORDS:
-        return _undecided(f"The run has {records} records; a verdict needs at least {FEWEST_RECORDS}.")
-    tracked = game.tracked(run)
-    times = np.asarray(run.time.values, np.float64)
-    escaped = _escape(tracked, times, blowup)
-    if escaped is not None:
-        return escaped
-    return _tail(tracked, times, settled, trend, moving)
+        reason = f"The run has {records} records; a verdict needs at least {FEWEST_RECORDS}."
+        return Verdict(Outcome.UNDECIDED, "unknown", math.nan, (reason,))
+    tracked, times = game.tracked(run), np.asarray(run.time.values, np.float64)
+    judged = judge(tracked.many(), times, thresholds)
+    one = Judged(*(values[0] for values in judged))
+    reasons = tuple(_reasons(one, tracked, times, thresholds))
+    detail = str(one.detail)
+    return Verdict(OUTCOMES[detail], detail, float(one.margin), reasons, bool(one.near))
 
 
-def _undecided(reason: str) -> Verdict:
-    return Verdict(Outcome.UNDECIDED, "unknown", math.nan, (reason,))
+def classify_cells(game: "DualGame", run: Any, **options: float) -> Verdicts:
+    """The verdicts on all cells of a batch; replicas of a cell are judged one by one and vote.
+
+    Raises:
+        ParameterError: If a threshold is out of its range, or the run has no time.
+    """
+    thresholds = _checked(run, **Thresholds(**options)._asdict())
+    if run.sizes["time"] < FEWEST_RECORDS:
+        return undecided_cells(run.sizes["cell"])
+    judged = judge(game.tracked_runs(run), np.asarray(run.time.values, np.float64), thresholds)
+    outcome = np.empty(judged.detail.shape, object)
+    for label, name in OUTCOMES.items():
+        outcome[judged.detail == label] = str(name)
+    said: tuple[Any, ...] = outcome, judged.detail, judged.margin, judged.near
+    return vote_of_cells(*(values.reshape(run.sizes["cell"], -1) for values in said))
 
 
-def _escape(tracked: "Tracked", times: Array, blowup: float) -> Verdict | None:
-    """The verdict on a run that did not stay bounded."""
-    size = np.asarray(tracked.size, np.float64)
-    finite = np.isfinite(size) & np.all(np.isfinite(tracked.coordinates), axis=-1)
-    limit = blowup * (1 + (float(size[0]) if finite[0] else 0.0))
-    beyond = np.flatnonzero(finite & (size > limit))
-    lost = np.flatnonzero(~finite)
-    if len(lost) and not (len(beyond) and beyond[0] < lost[0]):
-        reason = f"The state is not finite from time {times[lost[0]]:g} on."
-        return Verdict(Outcome.DIVERGED, "nonfinite", math.nan, (reason,))
-    if len(beyond):
-        largest = float(np.max(size[finite]))
-        reason = (
-            f"The norm of the state exceeds {limit:.3g} (blowup times one plus its first value) from time "
-            f"{times[beyond[0]]:g} on; the largest finite one is {largest:.3g}."
-        )
-        return Verdict(
-            Outcome.DIVERGED, "escaped", math.log10(largest / limit), (reason,), largest < limit * (1 + _NEAR)
-        )
-    return None
+def _checked(run: Any, blowup: float, settled: float, trend: float, moving: float) -> Thresholds:
+    blowup = number("blowup", blowup, above=1)
+    settled, trend = number("settled", settled, above=0), number("trend", trend, above=0)
+    moving = number("moving", moving, above=0)
+    if "time" not in run.dims:
+        raise ParameterError("run", list(run.dims), "a run with the dimension time")
+    return Thresholds(blowup, settled, trend, moving)
 
 
-def _tail(tracked: "Tracked", times: Array, settled: float, trend: float, moving: float) -> Verdict:
-    """The verdict by the second half of the records."""
-    half = len(times) // 2
-    windows = np.array_split(np.asarray(tracked.distance, np.float64)[half:], WINDOWS)
-    largest = [float(np.max(w[np.isfinite(w)], initial=-math.inf)) for w in windows]
-    first, last = largest[0], largest[-1]
-    if not (np.isfinite(first) and np.isfinite(last)):
-        return _undecided("The distance to the target is not known in the second half of the run.")
-    reference = tracked.reference if np.isfinite(tracked.reference) else 0.0
-    reasons = [*_short(tracked, times)]
-    near = False
+def _first(condition: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """Index of the first True of every row; the length of the row where there is none."""
+    return np.asarray(np.where(condition.any(axis=1), condition.argmax(axis=1), condition.shape[1]))
 
-    limit = _ZERO + settled * reference
+
+def _reasons(one: Judged, tracked: "Tracked", times: Array, thresholds: Thresholds) -> list[str]:
+    """What was measured on a single run, as far as it mattered; `one` holds numbers."""
+    _, settled, trend, moving = thresholds
+    detail = str(one.detail)
+    if detail == "nonfinite":
+        return [f"The state is not finite from time {times[one.lost]:g} on."]
+    if detail == "escaped":
+        return [
+            f"The norm of the state exceeds {one.bound:.3g} (blowup times one plus its first value) from time "
+            f"{times[one.beyond]:g} on; the largest finite one is {one.largest:.3g}."
+        ]
+    if detail == "unknown":
+        return ["The distance to the target is not known in the second half of the run."]
+    reasons = _short(tracked, times)
     reasons.append(
-        f"The largest distance to the target in the last eighth of the run is {last:.4g}; settled means at most "
-        f"{limit:.4g} (1e-6 plus settled = {settled:g} times the reference length {reference:.4g})."
+        f"The largest distance to the target in the last eighth of the run is {one.last:.4g}; settled means at most "
+        f"{one.limit:.4g} (1e-6 plus settled = {settled:g} times the reference length {one.reference:.4g})."
     )
-    near |= abs(last / limit - 1) < _NEAR
-    algebraic = tracked.algebraic or _is_power(tracked.distance, times)
-    if algebraic:
+    if one.algebraic:
         reasons.append("The distance falls like a power of time.")
-    if last <= limit:
-        detail = "algebraic" if algebraic else "converged"
-        return Verdict(Outcome.CONVERGED, detail, 1 - last / limit, tuple(reasons), near)
-
-    movement = float(np.max(np.ptp(np.asarray(tracked.coordinates, np.float64)[half:], axis=0), initial=0.0))
-    move = moving * reference
-    moves = movement > move
-    moved = movement / move - 1 if move > 0 else math.inf
+    if one.last <= one.limit:
+        return reasons
     says_movement = (
-        f"The tracked coordinate that moves most covers {movement:.4g} over the second half; moving means more than "
-        f"{move:.4g} (moving = {moving:g} times the reference length)."
+        f"The tracked coordinate that moves most covers {one.movement:.4g} over the second half; moving means more "
+        f"than {one.move:.4g} (moving = {moving:g} times the reference length)."
     )
     if tracked.missing is not None:
-        reasons += [tracked.missing, says_movement]
-        near |= abs(moved) < _NEAR
-        return Verdict(Outcome.COLLAPSED, "cycling" if moves else "settled", abs(moved), tuple(reasons), near)
-
-    growth = math.log(last / first) if first > 0 else math.inf
+        return [*reasons, tracked.missing, says_movement]
     reasons.append(
-        f"From the fifth to the last eighth of the run the logarithm of the distance changes by {growth:+.4g}; a trend "
-        f"is more than {trend:g} in size."
+        f"From the fifth to the last eighth of the run the logarithm of the distance changes by {one.growth:+.4g}; a "
+        f"trend is more than {trend:g} in size."
     )
-    near |= abs(abs(growth) / trend - 1) < _NEAR
-    if abs(growth) > trend and not _steady(largest, growth):
+    if abs(one.growth) > trend and not one.steady:
         reasons.append("The distance goes up and down between them: that is no trend.")
-        growth = 0.0
-    if growth > trend:
-        return Verdict(Outcome.DIVERGED, "diverging", growth - trend, tuple(reasons), near)
-    if growth < -trend:
-        detail = "algebraic" if algebraic else "converging"
-        return Verdict(Outcome.CONVERGED, detail, -growth - trend, tuple(reasons), near)
-    reasons.append(says_movement)
-    near |= abs(moved) < _NEAR
-    if moves:
-        return Verdict(Outcome.OSCILLATING, "orbiting", moved, tuple(reasons), near)
-    return Verdict(Outcome.UNINFORMATIVE, "stalled", -moved, tuple(reasons), near)
+    return [*reasons, says_movement] if detail in ("orbiting", "stalled") else reasons
 
 
-def _steady(largest: list[float], growth: float) -> bool:
+def _steady(windows: Array, growth: Array) -> npt.NDArray[np.bool_]:
     """Whether the largest distances of all windows change in the direction of the whole, give or take a tenth of it."""
-    if not np.all(np.isfinite(largest)) or min(largest) <= 0:
-        return True
-    steps = np.diff(np.log(largest))
-    return bool(np.all(steps * math.copysign(1.0, growth) >= -_BACK * abs(growth)))
+    told = np.all(np.isfinite(windows), axis=1) & (np.min(windows, axis=1) > 0)
+    steps = np.diff(np.log(windows), axis=1) * np.copysign(1.0, growth)[:, None]
+    return np.asarray(~told | np.all(steps >= -_BACK * np.abs(growth)[:, None], axis=1))
 
 
 def _short(tracked: "Tracked", times: Array) -> list[str]:
@@ -190,22 +279,26 @@ def _short(tracked: "Tracked", times: Array) -> list[str]:
     ]
 
 
-def _is_power(distance: Array, times: Array) -> bool:
-    """Whether a distance falls like a power of time, clearly rather than exponentially."""
+def _are_powers(distance: Array, times: Array) -> npt.NDArray[np.bool_]:
+    """Which distances `[runs, records]` fall like a power of time, clearly rather than exponentially."""
     late = times >= times[0] + (times[-1] - times[0]) / 10
-    d, t = np.asarray(distance, np.float64)[late], times[late]
-    if len(d) < FEWEST_RECORDS // 2 or t[0] <= 0 or not np.all(np.isfinite(d)) or np.min(d) <= _ZERO:
-        return False
-    log_d, log_t = np.log(d), np.log(t)
+    d, t = distance[:, late], times[late]
+    powers = np.zeros(len(d), bool)
+    which = np.flatnonzero(np.all(np.isfinite(d), axis=1) & (np.min(d, axis=1) > _ZERO))
+    if d.shape[1] < FEWEST_RECORDS // 2 or t[0] <= 0 or len(which) == 0:
+        return powers
+    log_d, log_t = np.log(d[which]).T, np.log(t)
     # Weights make every factor in time count alike.
     weight = np.sqrt(1 / t)
-    power, residual = _line(log_t, log_d, weight)
-    _, other = _line(t, log_d, weight)
-    return -power * float(log_t[-1] - log_t[0]) > _FALL and residual < min(_STRAIGHT, _STRAIGHTER * other)
+    power, residual = _lines(log_t, log_d, weight)
+    _, other = _lines(t, log_d, weight)
+    falls = -power * float(log_t[-1] - log_t[0]) > _FALL
+    powers[which] = falls & (residual < np.minimum(_STRAIGHT, _STRAIGHTER * other))
+    return powers
 
 
-def _line(x: Array, y: Array, weight: Array) -> tuple[float, float]:
-    """Slope of the weighted straight line through points, and their root mean square distance from it."""
+def _lines(x: Array, y: Array, weight: Array) -> tuple[Array, Array]:
+    """Slopes of the weighted straight lines through points, y `[points, lines]`, and how far they miss."""
     slope, offset = np.polyfit(x, y, 1, w=weight)
     share = weight**2 / np.sum(weight**2)
-    return float(slope), float(np.sqrt(np.sum(share * np.square(y - slope * x - offset))))
+    return slope, np.sqrt(share @ np.square(y - slope * x[:, None] - offset))

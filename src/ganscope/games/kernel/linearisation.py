@@ -124,7 +124,12 @@ def jacobian(game: Any, points: Array) -> Array:
 
 
 def spectrum_at(
-    game: Any, points: Array, rule: str | None = None, momentum: float = 0.0, count: int = _LEADING
+    game: Any,
+    points: Array,
+    rule: str | None = None,
+    momentum: float = 0.0,
+    count: int = _LEADING,
+    modes: Stiffness | None = None,
 ) -> Spectrum:
     """Spectrum of the whole game linearised at generated points and their best discriminator.
 
@@ -138,6 +143,7 @@ def spectrum_at(
         rule: An update rule; None or `flow` for the flow.
         momentum: Of `heavy_ball`.
         count: How many values beyond the limit.
+        modes: The modes of a good minimum, if they are known to be there.
 
     Returns:
         Multipliers per iteration, or for the flow eigenvalues per unit of time, discriminator_lr * iterations. The
@@ -152,8 +158,9 @@ def spectrum_at(
     points = _checked_points(game, points)
     momentum = _checked_rule(rule, momentum)
     is_map = rule not in (None, FLOW)
-    if matches_data(game, points):
-        couplings = game.generator_lr * game.discriminator_lr * conditioning(game, points, count).values
+    if modes is not None or matches_data(game, points):
+        modes = conditioning(game, points, count) if modes is None else modes
+        couplings = game.generator_lr * game.discriminator_lr * modes.values
         values = mode_multipliers(couplings, game.forgetting, rule, momentum).ravel()
     elif 2 * points.size <= DENSE:
         values = _dense_values(game, points, rule, momentum)

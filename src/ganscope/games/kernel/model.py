@@ -26,7 +26,8 @@ import numpy.typing as npt
 from ganscope.core.checks import integer, number, numbers_in, one_length, one_of, point_array, real_array
 from ganscope.core.errors import ParameterError, unknown_name
 from ganscope.core.game import Game, Level, Request, Variable
-from ganscope.core.outcome import Prediction, Spectrum, Verdict
+from ganscope.core.outcome import Prediction, Predictions, Spectrum, Verdict, Verdicts
+from ganscope.core.smooth import SmoothField
 from ganscope.games.kernel import kernels, simulation
 from ganscope.games.kernel.kernels import Kernel
 
@@ -182,6 +183,9 @@ class KernelGAN(Game):
             warnings.simplefilter("ignore", MassWarning)  # the masses are those that were warned about before
             return super().replace(**changes)
 
+    def varied_parameters(self) -> tuple[str, ...]:
+        return (*_RANGES, "generated_points")
+
     def check_cells(self, over: Mapping[str, Any]) -> tuple[dict[str, Array], int]:
         checked: dict[str, Array] = {}
         for name, values in over.items():
@@ -194,7 +198,7 @@ class KernelGAN(Game):
                 if array.ndim != 1:
                     raise ParameterError(name, values, "a one-dimensional array, one value per cell")
             else:
-                raise unknown_name("over", name, [*_RANGES, "generated_points"])
+                raise unknown_name("over", name, self.varied_parameters())
             checked[name] = array
         if "regularization" in checked and self.initial_discriminator == "equilibrium":
             numbers_in("regularization", over["regularization"], above=0)
@@ -210,11 +214,31 @@ class KernelGAN(Game):
 
         return prediction.predict(self, level, rule, step_size, **options)
 
+    def predict_cells(
+        self, over: Mapping[str, Any], level: str | None, rule: str | None, step_size: float | None, **options: Any
+    ) -> Predictions | None:
+        from ganscope.games.kernel import prediction
+
+        return prediction.predict_cells(self, over, level, rule, step_size, **options)
+
     def classify(self, run: Any, **options: Any) -> Verdict:
         del options  # there are none
         from ganscope.games.kernel import verdict
 
         return verdict.classify(self, run)
+
+    def classify_cells(self, run: Any, **options: Any) -> Verdicts:
+        del options  # there are none
+        from ganscope.games.kernel import verdict
+
+        return verdict.classify_cells(self, run)
+
+    def smooth_field(
+        self, level: str | None = None, rule: str | None = None, step_size: float | None = None, start: Any = None
+    ) -> SmoothField:
+        from ganscope.games.kernel.branch import smooth_field
+
+        return smooth_field(self, level, rule, step_size, start)
 
     def linear_spectrum(self, at: Any = None, rule: str | None = None, **options: Any) -> Spectrum:
         from ganscope.games.kernel import prediction

@@ -1,16 +1,18 @@
 """What theory says about a kernel GAN: where it ends, whether that is stable, how fast, and what would be best."""
 
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from ganscope.analysis.spectrum import stability_of
+from ganscope.core.cells import predictions_of
 from ganscope.core.checks import one_of
 from ganscope.core.errors import NotApplicable, ParameterError, unknown_name
-from ganscope.core.outcome import Equilibrium, Outcome, Prediction, Spectrum
+from ganscope.core.outcome import Equilibrium, Outcome, Prediction, Predictions, Spectrum
 from ganscope.dynamics.rules import FLOW, RULES, Rule, check_momentum
 from ganscope.games.kernel import recommendation
 from ganscope.games.kernel.equilibria import DENSE, descend, equilibrium, label, newton, residual, snapped
@@ -93,10 +95,11 @@ def predict(
     rule: str | None = None,
     step_size: float | None = None,
     momentum: float = 0.0,
+    known: "dict[Any, _Place] | None" = None,
 ) -> Prediction:
     """What theory says; the rule is `alternating` unless another one, or `flow`, is asked for.
 
-    `momentum` is that of heavy_ball.
+    `momentum` is that of heavy_ball. Resting places are looked up in `known`, and added to it.
     """
     if level is not None:
         one_of("level", level, game.levels)
@@ -112,24 +115,23 @@ def predict(
         return _unregularized(game, how, about)
     seen = effective(game)
     try:
-        state, caveats = resting_place(seen)
+        place = _place(game, seen, known)
     except NotApplicable as reason:
         return Prediction(Outcome.UNDECIDED, "unknown", math.nan, (str(reason), *_facts(game)), **about)
-    values = spectrum_at(seen, state, *how)
-    rest = Equilibrium(state, values, stability_of(values), _label(seen, state))
-    modes = conditioning(seen, state) if matches_data(seen, state) else None
-    end = describe(game, state)
+    state, caveats, modes, end = place.state, place.caveats, place.modes, place.end
+    values = spectrum_at(seen, state, *how, modes=modes)
+    rest = Equilibrium(state, values, stability_of(values), place.label)
     outcome, detail, margin, reasons = _verdict(seen, rest, end, how, modes)
     bistable = outcome in (Outcome.CONVERGED, Outcome.COLLAPSED) and _lost_for_good(seen)
     away = float(np.max(np.abs(state - game.generated_points))) / length_scale(seen.kernel)
     if bistable:
         caveats = (*caveats, "bistable: a point that gets out of the kernel's reach on the way would flee for good")
-    best, advice = recommendation.recommend(seen, state, how, modes)
+    best, advice = recommendation.recommend(seen, state, how, modes, place.wide)
     return Prediction(
         outcome,
         detail,
         margin,
-        (*reasons, *_facts(game), *caveats, *advice),
+        (*reasons, *place.facts, *caveats, *advice),
         end.near_critical or (bistable and away > _AT_HOME) or _is_critical(values),
         thresholds=recommendation.thresholds(seen, state, how, modes),
         equilibria=[rest],
@@ -139,7 +141,51 @@ def predict(
     )
 
 
-def resting_place(game: Any) -> tuple[Array, tuple[str, ...]]:
+def predict_cells(
+    game: "KernelGAN",
+    over: Mapping[str, Array],
+    level: str | None = None,
+    rule: str | None = None,
+    step_size: float | None = None,
+    momentum: float = 0.0,
+) -> Predictions:
+    """`predict` of many variants of a game; those that rest at the same place look for it once."""
+    known: dict[Any, _Place] = {}
+    rows = (dict(zip(over, row, strict=True)) for row in zip(*over.values(), strict=True))
+    return predictions_of(predict(game.replace(**row), level, rule, step_size, momentum, known) for row in rows)
+
+
+class _Place(NamedTuple):
+    """Where a game rests, and what does not depend on its rates and its regularization there."""
+
+    state: Array
+    caveats: tuple[str, ...]
+    label: str
+    modes: Stiffness | None
+    end: Landscape
+    facts: tuple[str, ...]
+    wide: recommendation.Width
+
+
+def _place(game: "KernelGAN", seen: Any, known: "dict[Any, _Place] | None") -> _Place:
+    """What is known about the resting place; held points are all that makes it depend on rates.
+
+    Variants of one game differ in bandwidth, start, rates and regularization.
+    """
+    held = _out_of_reach(seen) if game.generated_points.size <= DENSE else np.zeros(0, np.bool_)
+    key = game.bandwidth, game.generated_points.tobytes(), held.tobytes()
+    if known is not None and key in known:
+        return known[key]
+    state, caveats = resting_place(seen, held)
+    modes = conditioning(seen, state) if matches_data(seen, state) else None
+    wide = recommendation.recommended_width(seen, state, modes is not None)
+    place = _Place(state, caveats, _label(seen, state), modes, describe(game, state), _facts(game), wide)
+    if known is not None:
+        known[key] = place
+    return place
+
+
+def resting_place(game: Any, held: npt.NDArray[np.bool_] | None = None) -> tuple[Array, tuple[str, ...]]:
     """Where the descent of MMD^2 from the generated points ends, and what must be said about it.
 
     Very large games are not followed: there, the data themselves.
@@ -148,7 +194,7 @@ def resting_place(game: Any) -> tuple[Array, tuple[str, ...]]:
         NotApplicable: If such a game cannot match the data one to one.
     """
     if game.generated_points.size <= DENSE:
-        held = _out_of_reach(game)
+        held = _out_of_reach(game) if held is None else held
         low = descend(game, game.generated_points, held=held)
         if np.any(held):
             return low, (f"{np.sum(held)} generated points start beyond the kernel's reach and stay there",)

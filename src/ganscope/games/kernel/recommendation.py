@@ -5,7 +5,7 @@ not feel points beyond some bandwidths. The recommended bandwidth is the narrowe
 """
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -82,7 +82,9 @@ def _largest_generator_lr(game: Any, points: Array, rule: Rule) -> float | None:
     return float(game.generator_lr * factor)
 
 
-def recommend(game: Any, points: Array, rule: Rule, modes: Stiffness | None) -> tuple[dict[str, Any], tuple[str, ...]]:
+def recommend(
+    game: Any, points: Array, rule: Rule, modes: Stiffness | None, wide: "Width"
+) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The parameters that converge fastest, by name, and the reasons behind them.
 
     `regularization`, `generator_lr` and `spectral_radius` are for the game's kernel and discriminator_lr; `bandwidth`
@@ -91,15 +93,31 @@ def recommend(game: Any, points: Array, rule: Rule, modes: Stiffness | None) -> 
     best, advice = _at(game, points, rule, modes)
     if not isinstance(game.kernel, Kernel):
         return best, advice
-    width, words = bandwidth(game)
-    best["bandwidth"] = width
-    advice = (*advice, words)
-    if modes is not None and abs(width / game.bandwidth - 1) > 1e-6:
-        other = game.replace(kernel=with_bandwidth(game.kernel, width))
-        there, _ = _at(other, points, rule, conditioning(other, points))
+    best["bandwidth"] = wide.width
+    advice = (*advice, wide.words)
+    if wide.modes is not None:
+        there, _ = _at(game, points, rule, wide.modes)  # which asks a good minimum for its modes only
         if there:
             best["at_bandwidth"] = there
     return best, advice
+
+
+class Width(NamedTuple):
+    """The recommended bandwidth, in words, and the modes of a good minimum there if it is another one."""
+
+    width: float
+    words: str
+    modes: Stiffness | None
+
+
+def recommended_width(game: Any, points: Array, matched: bool) -> Width:
+    """What `recommend` needs to know about bandwidths; it does not depend on rates and regularization."""
+    if not isinstance(game.kernel, Kernel):
+        return Width(math.nan, "", None)
+    width, words = bandwidth(game)
+    if not matched or abs(width / game.bandwidth - 1) <= 1e-6:
+        return Width(width, words, None)
+    return Width(width, words, conditioning(game.replace(kernel=with_bandwidth(game.kernel, width)), points))
 
 
 def _at(game: Any, points: Array, rule: Rule, modes: Stiffness | None) -> tuple[dict[str, Any], tuple[str, ...]]:

@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from ganscope.analysis.linear_prediction import recurrence_roots
 from ganscope.core.errors import NotApplicable, ParameterError
-from ganscope.core.outcome import Outcome, Verdict
+from ganscope.core.outcome import Outcome, Verdict, Verdicts, columns, undecided_cells
+from ganscope.core.results import stacked, varied_values
 from ganscope.dynamics.rules import FLOW
 from ganscope.games.kernel.equilibria import DENSE, newton
 from ganscope.games.kernel.good_minimum import disc_multipliers, length_scale
@@ -116,24 +117,54 @@ def classify(game: "KernelGAN", run: Any) -> Verdict:
     Raises:
         ParameterError: If the run has no generated points over time.
     """
+    points, gap = _recorded(game, run)
+    if points.shape[1] < FEWEST_RECORDS:
+        reason = f"{points.shape[1]} records; a verdict needs at least {FEWEST_RECORDS}"
+        return Verdict(Outcome.UNDECIDED, "unknown", math.nan, (reason,))
+    return _judge(game, points[0], gap[0], str(run.attrs.get("rule", FLOW)))
+
+
+def classify_cells(game: "KernelGAN", run: Any) -> Verdicts:
+    """The verdicts on all cells of a batch, as `classify` gives them, one after the other: each has its equilibrium.
+
+    Raises:
+        ParameterError: If the run has no generated points over time.
+    """
+    points, gap = _recorded(game, run)
+    if points.shape[1] < FEWEST_RECORDS:
+        return undecided_cells(len(points))
+    varied, rule = varied_values(run), str(run.attrs.get("rule", FLOW))
+    rows = [{name: values[k] for name, values in varied.items()} for k in range(len(points))]
+    said = [_judge(game.replace(**row), points[k], gap[k], rule) for k, row in enumerate(rows)]
+    return Verdicts(*columns(said), np.ones(len(said)))
+
+
+def _recorded(game: "KernelGAN", run: Any) -> tuple[Array, Array]:
+    """Points `[cells, records, M, axes]` and discriminator gaps `[cells, records]` of a run, NaN where not recorded.
+
+    Raises:
+        ParameterError: If the run has no generated points over time, of the game's shape.
+    """
     if "generated_points" not in run or "time" not in run.generated_points.dims:
         raise ParameterError("run", list(run.data_vars), "a run of the kernel GAN, with generated_points over time")
-    if set(run.generated_points.dims) != {"time", "point", "axis"}:
+    if set(run.generated_points.dims) - {"cell"} != {"time", "point", "axis"}:
         raise ParameterError("run", run.generated_points.dims, "generated_points with dimensions time, point and axis")
-    points = run.generated_points.transpose("time", "point", "axis").values
-    if points.shape[1:] != game.generated_points.shape:
-        raise ParameterError("run", f"points of shape {points.shape[1:]}", f"all of {game.generated_points.shape}")
-    rule = str(run.attrs.get("rule", FLOW))
-    if len(points) < FEWEST_RECORDS:
-        reason = f"{len(points)} records; a verdict needs at least {FEWEST_RECORDS}"
-        return Verdict(Outcome.UNDECIDED, "unknown", math.nan, (reason,))
+    points = stacked(run, "generated_points", "time", "point", "axis")[:, 0]
+    if points.shape[2:] != game.generated_points.shape:
+        raise ParameterError("run", f"points of shape {points.shape[2:]}", f"all of {game.generated_points.shape}")
+    known = "discriminator_gap" in run
+    return points, stacked(run, "discriminator_gap", "time")[:, 0] if known else np.full(points.shape[:2], np.nan)
+
+
+def _judge(game: "KernelGAN", points: Array, gap: Array, rule: str) -> Verdict:
+    """The verdict on one run, from its points `[records, M, axes]` and the gap of its discriminator `[records]`."""
     length = length_scale(game.kernel) if game.kernel.differentiable else game.bandwidth
     away = np.abs(points - game.real_points.mean(axis=0)).max(axis=(1, 2))
     limit = _ESCAPED * max(length, float(np.ptp(game.real_points, axis=0).max()))
     if not np.all(np.isfinite(points)):
         last = int(np.argmin(np.isfinite(away)))
         return Verdict(Outcome.DIVERGED, "nonfinite", math.nan, (f"not finite from record {last} on",))
-    if _overshoots(game, run, rule):
+    if _overshoots(game, gap, rule):
         reason = f"the discriminator grows without bound: it forgets {game.forgetting:.3g} of itself per iteration"
         return Verdict(Outcome.DIVERGED, "diverging", math.nan, (reason,))
     if away.max() > limit:
@@ -159,9 +190,8 @@ def _last_fifths(points: Array) -> tuple[Array, Array]:
     return points[-count:], points[-2 * count : -count]
 
 
-def _overshoots(game: "KernelGAN", run: Any, rule: str) -> bool:
+def _overshoots(game: "KernelGAN", gap: Array, rule: str) -> bool:
     """Whether the discriminator blows up, where its generated points do not feel it any more."""
-    gap = run.discriminator_gap.values if "discriminator_gap" in run else np.full(1, np.nan)
     if np.all(np.isnan(gap)):
         return rule != FLOW and float(np.max(np.abs(disc_multipliers(game.forgetting, rule)))) > 1 + 1e-9
     late, early = (gap[a:b].max() for a, b in _windows(len(gap)))

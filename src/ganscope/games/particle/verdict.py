@@ -17,7 +17,6 @@ These rules are this package's choice, not a published classification.
 """
 
 import math
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,7 +24,7 @@ import numpy.typing as npt
 
 from ganscope.core.checks import integer, number
 from ganscope.core.errors import ParameterError
-from ganscope.core.outcome import Outcome, Verdict
+from ganscope.core.outcome import Outcome, Verdict, Verdicts, undecided_cells, vote_of_cells
 from ganscope.games.particle.order_parameters import LARGEST
 
 Array = npt.NDArray[np.float64]
@@ -48,11 +47,46 @@ RESOLVED, SHARP = 0.9, 0.5
 NEAR_COVERAGE, NEAR_MOTION = 0.05, 0.02
 
 
-class _Gap(NamedTuple):
-    """Distance from a threshold, and the distance that counts as near."""
+_BLURRED = "/blurred"
+# Coordinates that are looked at in one go.
+_BLOCK = 1 << 20
+# Outcomes by the first part of the label.
+_OUTCOMES = {
+    "nonfinite": Outcome.DIVERGED,
+    "escaped": Outcome.DIVERGED,
+    "collapsed": Outcome.COLLAPSED,
+    "partially_collapsed": Outcome.COLLAPSED,
+    "hopping": Outcome.OSCILLATING,
+    "orbiting": Outcome.OSCILLATING,
+    "converged": Outcome.CONVERGED,
+}
 
-    distance: float
-    near: float
+
+class Judged(NamedTuple):
+    """Labels of many runs and the numbers behind them, each of shape `[runs]`.
+
+    Attributes:
+        detail, margin, near: The label, and the margin and the flag of the verdict.
+        soft: Soft coverage over the last quarter, from 0 to 1.
+        spread, coverage, quality: Likewise.
+        motion, variation: Last value of `wander`, and relative variation of the spread.
+        rising: Whether the soft coverage still rises.
+        lost: First record that is not finite; the number of records if there is none.
+        farthest: Distance from the target's mean, in scales.
+    """
+
+    detail: npt.NDArray[Any]
+    margin: Array
+    near: npt.NDArray[np.bool_]
+    soft: Array
+    spread: Array
+    coverage: Array
+    quality: Array
+    motion: Array
+    variation: Array
+    rising: npt.NDArray[np.bool_]
+    lost: npt.NDArray[np.int64]
+    farthest: Array
 
 
 def normalised_soft_coverage(soft_coverage: npt.ArrayLike, modes: int) -> Any:
@@ -111,47 +145,155 @@ def classify_series(
     if records < FEWEST_RECORDS:
         reason = f"{records} records; a verdict needs at least {FEWEST_RECORDS}"
         return Verdict(Outcome.UNDECIDED, "unknown", math.nan, (reason,))
-    lost = _lost(x, np.asarray(target_mean, np.float64), scale, periodic)
-    if lost is not None:
-        return lost
+    rows = {name: array[None] for name, array in values.items()}
+    mean = np.asarray(target_mean, np.float64)
+    judged = judge(x[None], rows, mean[None], np.array([scale]), modes, periodic)
+    one = Judged(*(array[0] for array in judged))
+    detail = str(one.detail)
+    reasons = tuple(_reasons(one, records))
+    return Verdict(_OUTCOMES[detail.split("/")[0]], detail, float(one.margin), reasons, bool(one.near))
+
+
+def classify_runs(
+    positions: Array,
+    series: dict[str, Array],
+    target_mean: Array,
+    scale: Array,
+    modes: int,
+    cells: int,
+    periodic: bool = False,
+) -> Verdicts:
+    """The verdicts on many runs, as `classify_series` gives them; the runs of a cell stand together and vote.
+
+    Args:
+        positions: Shape `[runs, T, N, d]`.
+        series: The other series of `classify_series` by name, each `[runs, T]`.
+        target_mean: Shape `[runs, d]`.
+        scale: Shape `[runs]`.
+        modes, periodic: As there.
+        cells: Number of cells.
+    """
+    if positions.shape[1] < FEWEST_RECORDS:
+        return undecided_cells(cells)
+    count = max(1, _BLOCK // max(1, positions[0].size))
+    parts = []
+    for start in range(0, len(positions), count):
+        which = slice(start, start + count)
+        few = {name: values[which] for name, values in series.items()}
+        parts.append(judge(positions[which], few, target_mean[which], scale[which], modes, periodic))
+    detail, margin, near = (np.concatenate([part[k] for part in parts]) for k in range(3))
+    outcome = np.array([str(_OUTCOMES[label.split("/")[0]]) for label in detail], object)
+    said: tuple[Any, ...] = outcome, detail, margin, near
+    return vote_of_cells(*(values.reshape(cells, -1) for values in said))
+
+
+def judge(
+    x: Array, series: dict[str, Array], target_mean: Array, scale: Array, modes: int, periodic: bool = False
+) -> Judged:
+    """Labels of many runs at once; arguments as in `classify_runs`."""
+    runs, records = x.shape[:2]
     tail = math.ceil(TAIL * records)
-    mean = {name: float(np.mean(series[-tail:])) for name, series in values.items()}
-    soft = float(normalised_soft_coverage(mean["soft_coverage"], modes))
-    motion, variation = float(values["wander"][-1]), _variation(values["spread"][-tail:])
-    seen = f"soft coverage {soft:.3g} and spread {mean['spread']:.3g} over the last quarter of the run"
-    if soft < COLLAPSED and mean["spread"] < NARROW:
-        return _collapsed(soft, mean["spread"], motion, seen)
-    distance_to_collapse = max(soft - COLLAPSED, mean["spread"] - NARROW)
-    if soft < COMPLETE:
-        reason = f"{seen}: some modes are lost, for good or now and then"
-        gaps = (_Gap(COMPLETE - soft, NEAR_COVERAGE), _Gap(distance_to_collapse, NEAR_COVERAGE))
-        verdict = _verdict(Outcome.COLLAPSED, "partially_collapsed", gaps, reason)
-        if not _rises(normalised_soft_coverage(values["soft_coverage"][-tail:], modes)):
-            return verdict
-        rising = "the soft coverage still rises: in a longer run the modes may fill"
-        return replace(verdict, reasons=(reason, rising), near_critical=True)
-    if modes > 1 and mean["spread"] < POINT and mean["quality"] < SHARP:
-        # a point between the modes belongs to all of them alike
-        reason = f"{seen}, quality {mean['quality']:.3g}: a point between the modes"
-        word = "hopping" if motion > HOPPING else "static"
-        return _verdict(Outcome.COLLAPSED, f"collapsed/{word}", (_Gap(POINT - mean["spread"], POINT / 10),), reason)
-    blurred, reasons = _blurred(mean["coverage"], mean["quality"])
-    full = (_Gap(soft - COMPLETE, NEAR_COVERAGE),) if modes > 1 else ()
-    moving = f"wander {motion:.3g} and relative variation of the spread {variation:.3g}"
-    if motion > RESTLESS or variation > RESTLESS:
-        word = "hopping" if motion > HOPPING else "orbiting"
-        reason = f"{seen}; {moving}: more than {RESTLESS} is no rest"
-        gaps = (*full, _Gap(max(motion, variation) - RESTLESS, NEAR_MOTION))
-        return _verdict(Outcome.OSCILLATING, word + blurred, gaps, reason, *reasons)
-    gaps = (*full, _Gap(RESTLESS - motion, NEAR_MOTION), _Gap(RESTLESS - variation, NEAR_MOTION))
-    return _verdict(Outcome.CONVERGED, "converged" + blurred, gaps, f"{seen}; {moving}", *reasons)
+    late = {name: values[:, -tail:] for name, values in series.items()}
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        # beyond 1e154 the squared distance is infinite, and far enough
+        finite = np.asarray(np.all(np.isfinite(x), axis=(2, 3)))
+        lost = np.where(finite.all(axis=1), records, np.argmin(finite, axis=1))
+        farthest = _farthest(x, target_mean, scale, tail) if not periodic else np.zeros(runs)
+        angles_lost = periodic & (np.abs(x).max(axis=(1, 2, 3)) > LARGEST)
+        soft = normalised_soft_coverage(late["soft_coverage"].mean(axis=1), modes)
+        spread, coverage, quality = (late[name].mean(axis=1) for name in ("spread", "coverage", "quality"))
+        motion, variation = series["wander"][:, -1], _variation(late["spread"])
+        rising = _rises(normalised_soft_coverage(late["soft_coverage"], modes))
+        hops = motion > HOPPING
+        blurred = np.where((coverage >= RESOLVED) & (quality >= SHARP), "", _BLURRED)
+        collapsed = np.where(hops, "collapsed/hopping", "collapsed/static")
+        restless = np.char.add(np.where(hops, "hopping", "orbiting"), blurred)
+        to_collapse = np.fmax(soft - COLLAPSED, spread - NARROW)
+        full = ((soft - COMPLETE, NEAR_COVERAGE),) if modes > 1 else ()
+        moved = (np.maximum(motion, variation) - RESTLESS, NEAR_MOTION)
+        # the first that holds: when, the label, and the distances from thresholds, each with what counts as near
+        rules: list[tuple[Any, Any, tuple[tuple[Array, float], ...]]] = [
+            ((lost < records) | angles_lost, "nonfinite", ()),
+            (farthest > ESCAPED, "escaped", ((farthest / ESCAPED - 1, 0.0),)),
+            (
+                (soft < COLLAPSED) & (spread < NARROW),
+                collapsed,
+                ((COLLAPSED - soft, NEAR_COVERAGE), (NARROW - spread, NEAR_COVERAGE)),
+            ),
+            (
+                soft < COMPLETE,
+                "partially_collapsed",
+                ((COMPLETE - soft, NEAR_COVERAGE), (to_collapse, NEAR_COVERAGE)),
+            ),
+            # a point between the modes belongs to all of them alike
+            (
+                (modes > 1) & (spread < POINT) & (quality < SHARP),
+                collapsed,
+                ((POINT - spread, POINT / 10),),
+            ),
+            ((motion > RESTLESS) | (variation > RESTLESS), restless, (*full, moved)),
+            (
+                np.ones(runs, bool),
+                np.char.add("converged", blurred),
+                (*full, (RESTLESS - motion, NEAR_MOTION), (RESTLESS - variation, NEAR_MOTION)),
+            ),
+        ]
+        detail, margin, near = np.empty(runs, object), np.empty(runs), np.empty(runs, bool)
+        for holds, label, gaps in reversed(rules):
+            distance, is_near = _nearest(gaps, runs)
+            for whole, values in ((detail, label), (margin, distance), (near, is_near)):
+                np.copyto(whole, values, where=holds)
+        near |= (detail == "partially_collapsed") & rising
+    return Judged(detail, margin, near, soft, spread, coverage, quality, motion, variation, rising, lost, farthest)
 
 
-def _rises(soft: Array) -> bool:
-    """Whether the soft coverage goes up through all quarters of the tail, and at this pace would soon be complete."""
-    quarters = np.array([part.mean() for part in np.array_split(soft, 4)])
-    gained = float(quarters[-1] - quarters[0])
-    return bool(np.all(np.diff(quarters) > 0)) and gained > NEAR_COVERAGE and quarters[-1] + 3 * gained > COMPLETE
+def _nearest(gaps: tuple[tuple[Array, float], ...], runs: int) -> tuple[Array, npt.NDArray[np.bool_]]:
+    """Distance from the nearest threshold, measured by what counts as near there, and whether it is near."""
+    if not gaps:
+        return np.full(runs, np.nan), np.zeros(runs, bool)
+    distances, nears = np.stack([gap[0] for gap in gaps]), np.array([gap[1] for gap in gaps])
+    if len(gaps) == 1:
+        return distances[0], distances[0] < nears[0]
+    which = np.argmin(np.nan_to_num(distances / nears[:, None], nan=np.inf), axis=0)[None]
+    distance = np.take_along_axis(distances, which, axis=0)[0]
+    return distance, distance < nears[which[0]]
+
+
+def _reasons(one: Judged, records: int) -> list[str]:
+    """What was measured on a single run, as far as it mattered; `one` holds numbers."""
+    detail = str(one.detail)
+    if detail == "nonfinite":
+        lost = f"not finite from record {one.lost} on"
+        return [lost if one.lost < records else f"positions beyond {LARGEST:g} have lost their angle"]
+    if detail == "escaped":
+        far = f"a particle is {one.farthest:.3g} target scales from the target's mean"
+        return [f"{far}; beyond {ESCAPED:g} it has escaped"]
+    seen = f"soft coverage {one.soft:.3g} and spread {one.spread:.3g} over the last quarter of the run"
+    if detail == "partially_collapsed":
+        reasons = [f"{seen}: some modes are lost, for good or now and then"]
+        if one.rising:
+            reasons.append("the soft coverage still rises: in a longer run the modes may fill")
+        return reasons
+    if detail.startswith("collapsed") and one.soft >= COMPLETE:
+        return [f"{seen}, quality {one.quality:.3g}: a point between the modes"]
+    if detail.startswith("collapsed"):
+        sign = ">" if one.motion > HOPPING else "<="
+        return [f"{seen}, below {COLLAPSED} and {NARROW}; wander {one.motion:.3g} {sign} {HOPPING}"]
+    reason = f"{seen}; wander {one.motion:.3g} and relative variation of the spread {one.variation:.3g}"
+    reasons = [reason if detail.startswith("converged") else f"{reason}: more than {RESTLESS} is no rest"]
+    if detail.endswith(_BLURRED):
+        blurred = f"coverage {one.coverage:.3g} and quality {one.quality:.3g}, below {RESOLVED} or {SHARP}"
+        reasons.append(f"{blurred}: the modes are found but not resolved, which is not collapse")
+    return reasons
+
+
+def _rises(soft: Array) -> npt.NDArray[np.bool_]:
+    """Whether soft coverages `[runs, records]` go up through all quarters, and at this pace would soon be complete."""
+    quarters = np.stack([part.mean(axis=1) for part in np.array_split(soft, 4, axis=1)], axis=1)
+    gained, last = quarters[:, -1] - quarters[:, 0], quarters[:, -1]
+    return np.asarray(
+        np.all(np.diff(quarters, axis=1) > 0, axis=1) & (gained > NEAR_COVERAGE) & (last + 3 * gained > COMPLETE)
+    )
 
 
 def _one_per_record(name: str, values: npt.ArrayLike, records: int) -> Array:
@@ -161,53 +303,17 @@ def _one_per_record(name: str, values: npt.ArrayLike, records: int) -> Array:
     return array
 
 
-def _lost(x: Array, mean: Array, scale: float, periodic: bool) -> Verdict | None:
-    """The verdict on a run that is not finite, or leaves the neighbourhood of the target.
+def _farthest(x: Array, mean: Array, scale: Array, tail: int) -> Array:
+    """Largest distance of a particle from the target's mean, in scales, shape `[runs]`.
 
     A start beyond the bound is no escape: then only the last quarter of the records counts.
     """
-    finite = np.all(np.isfinite(x), axis=(1, 2))
-    if not np.all(finite):
-        reason = f"not finite from record {int(np.argmin(finite))} on"
-        return Verdict(Outcome.DIVERGED, "nonfinite", math.nan, (reason,))
-    if periodic:
-        if np.max(np.abs(x)) <= LARGEST:
-            return None
-        return Verdict(
-            Outcome.DIVERGED, "nonfinite", math.nan, (f"positions beyond {LARGEST:g} have lost their angle",)
-        )
-    with np.errstate(over="ignore"):  # beyond 1e154 the distance is infinite, and far enough
-        away = np.max(np.sqrt(np.sum(np.square(x - mean), axis=2)), axis=1) / scale
-    first = 0 if away[0] <= ESCAPED else len(x) - math.ceil(TAIL * len(x))
-    farthest = float(np.max(away[first:]))
-    if farthest <= ESCAPED:
-        return None
-    reason = f"a particle is {farthest:.3g} target scales from the target's mean; beyond {ESCAPED:g} it has escaped"
-    return Verdict(Outcome.DIVERGED, "escaped", farthest / ESCAPED - 1, (reason,))
+    squares = np.sum(np.square(x - np.reshape(mean, (len(x), 1, 1, -1))), axis=3)
+    away = np.sqrt(np.max(squares, axis=2)) / scale[:, None]
+    return np.asarray(np.where(away[:, 0] <= ESCAPED, away.max(axis=1), away[:, -tail:].max(axis=1)))
 
 
-def _variation(spread: Array) -> float:
-    """Standard deviation over mean; 0 for a cloud that is a point."""
-    mean = float(np.mean(spread))
-    return float(np.std(spread)) / mean if mean > POINT else 0.0
-
-
-def _collapsed(soft: float, spread: float, motion: float, seen: str) -> Verdict:
-    word, sign = ("hopping", ">") if motion > HOPPING else ("static", "<=")
-    reason = f"{seen}, below {COLLAPSED} and {NARROW}; wander {motion:.3g} {sign} {HOPPING}"
-    gaps = (_Gap(COLLAPSED - soft, NEAR_COVERAGE), _Gap(NARROW - spread, NEAR_COVERAGE))
-    return _verdict(Outcome.COLLAPSED, f"collapsed/{word}", gaps, reason)
-
-
-def _blurred(coverage: float, quality: float) -> tuple[str, tuple[str, ...]]:
-    """What is added to the detail and to the reasons where modes are found but not resolved."""
-    if coverage >= RESOLVED and quality >= SHARP:
-        return "", ()
-    seen = f"coverage {coverage:.3g} and quality {quality:.3g}, below {RESOLVED} or {SHARP}"
-    return "/blurred", (f"{seen}: the modes are found but not resolved, which is not collapse",)
-
-
-def _verdict(outcome: Outcome, detail: str, gaps: tuple[_Gap, ...], *reasons: str) -> Verdict:
-    nearest = min(gaps, key=lambda gap: gap.distance / gap.near)
-    near = nearest.distance < nearest.near
-    return Verdict(outcome, detail, float(nearest.distance), reasons, near)
+def _variation(spread: Array) -> Array:
+    """Standard deviation over mean along the records; 0 for a cloud that is a point."""
+    mean = np.mean(spread, axis=1)
+    return np.asarray(np.where(mean > POINT, np.std(spread, axis=1) / mean, 0.0))

@@ -14,7 +14,8 @@ Where to look, from what is played to what became of it:
     fluctuations    finite-size covariance along the ODE, and the replica overlap
     silence         silent states, where the discriminator sees nothing, and their matrix
     phases          thresholds, critical overlaps and fixed points in closed form
-    equilibria, locked, tangent     states of rest with their spectra
+    equilibria, locked, copying, tangent    states of rest with their spectra
+    cells           parameters of many games side by side, which the formulas below take
     phase_rule, decision            the decision rule from parameters to phase
     recommendation, prediction      better parameters, and `predict` as a whole
     verdict         the decision rule from a run to its outcome

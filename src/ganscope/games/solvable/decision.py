@@ -1,23 +1,24 @@
-"""What the decision rule says about a solvable GAN, in words, and whether the rule applies.
+"""What the decision rule says about solvable GANs, whether it applies, and the same in words.
 
 The rule is derived for the hard constraint.
 """
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse.csgraph import connected_components
 
-from ganscope.analysis.spectrum import stability_of
-from ganscope.core.outcome import Equilibrium, Outcome, Verdict
+from ganscope.core.outcome import Verdict
 from ganscope.games.solvable import phases
+from ganscope.games.solvable.cells import Cells
 from ganscope.games.solvable.locked import active_states
+from ganscope.games.solvable.packing import VARIANCES
 from ganscope.games.solvable.phase_rule import Array, Flags, outcome_of, phase, phase_margin, relative_distance
 from ganscope.games.solvable.silence import Silence
-from ganscope.games.solvable.state import MacroState, recovery
-from ganscope.games.solvable.tangent import macro_spectrum
+from ganscope.games.solvable.state import recovery
+from ganscope.games.solvable.tangent import attracts
 
 if TYPE_CHECKING:
     from ganscope.games.solvable.model import SolvableGAN
@@ -29,43 +30,68 @@ _RECOVERED = 0.7
 _LARGE_RECOVERY = 0.5
 # Thresholds are only good to rounding.
 _ROUNDING = 1e-9
-# Points of the two successive grids on which the edge of a lock is looked for.
-_LOCK_GRID = 401
+# Points of the two successive grids on which the edge of a lock is looked for, and how many are tried together.
+_LOCK_GRID, _TOGETHER = 401, 40
 
 
-def decide(game: "SolvableGAN", about: Silence, equilibria: list[Equilibrium]) -> Verdict:
-    """The phase with its margin and its reasons, or why the decision rule does not apply."""
-    unmet = unmet_preconditions(game, about)
-    if unmet:
-        return Verdict(Outcome.UNDECIDED, "unknown", math.nan, tuple(unmet))
-    strengths = np.array(game.feature_variance)
-    lower, upper = float(phases.lower_threshold(about)), float(phases.upper_threshold(about))
-    locking = locks(game, upper)
-    copying = any(e.label == "active_collapse" and e.stability == "stable" for e in equilibria)
+class Decision(NamedTuple):
+    """What the rule says, one entry per cell.
+
+    Attributes:
+        phase: Names of phases.
+        margin: See `predict`.
+        near: Whether a threshold, or another phase, is within `NEAR_CRITICAL`.
+        mixed: Whether a silent state whose columns mix the features may be stable beside an oscillation.
+        lower, upper: The thresholds.
+        copying: Whether all columns can copy one feature.
+    """
+
+    phase: npt.NDArray[np.str_]
+    margin: Array
+    near: Flags
+    mixed: Flags
+    lower: Array
+    upper: Array
+    copying: Flags
+
+
+def decide(cells: Cells, about: Silence, copying: Flags) -> Decision:
+    """The phases with their margins, where the rule applies (see `unmet`)."""
+    strengths = cells.feature_variance
+    lower, upper = np.asarray(phases.lower_threshold(about)), np.asarray(phases.upper_threshold(about))
+    locking = locks(cells, upper)
     name = phase(strengths, lower, upper, locking, copying)
-    outcome, detail = outcome_of(name, game.features)
     margin = phase_margin(strengths, lower, upper, locking, copying)
-    high = strengths[strengths > upper]
-    if len(high) == 1 and not copying:
-        margin = min(margin, lock_margin(game, float(high[0])))
-    mean = float(np.mean(strengths))
-    mixed = name == "oscillating" and mean < upper * (1 - _ROUNDING)
-    if name == "oscillating":
-        margin = 0.0 if mixed else min(margin, float(relative_distance(mean, upper)))
-    near = min(margin, *relative_distance(strengths, lower), *relative_distance(strengths, upper)) <= NEAR_CRITICAL
+    high = strengths > upper[:, None]
+    alone = np.flatnonzero((high.sum(-1) == 1) & ~copying)
+    margin[alone] = np.minimum(margin[alone], lock_margins(cells[alone], strengths[alone, np.argmax(high[alone], -1)]))
+    mean = strengths.mean(-1)
+    turning = name == "oscillating"
+    mixed = turning & (mean < upper * (1 - _ROUNDING))
+    margin = np.where(turning, np.where(mixed, 0.0, np.minimum(margin, relative_distance(mean, upper))), margin)
+    nearest = np.minimum(relative_distance(strengths, lower[:, None]), relative_distance(strengths, upper[:, None]))
+    near = np.minimum(margin, nearest.min(-1)) <= NEAR_CRITICAL
+    return Decision(name, margin, near, mixed, lower, upper, copying)
+
+
+def verdict(game: "SolvableGAN", about: Silence, said: Decision) -> Verdict:
+    """The phase of one game, the only cell of `said`, with its margin and its reasons."""
+    name, lower, upper = str(said.phase[0]), float(said.lower[0]), float(said.upper[0])
+    outcome, detail = outcome_of(name, game.features)
     reasons = [_standing(game, i, lower, upper) for i in range(game.features)]
-    reasons.append(_conclusion(game, about, name, strengths > lower, copying))
-    if mixed:
+    reasons.append(_conclusion(game, about, name, np.array(game.feature_variance) > lower, bool(said.copying[0])))
+    if said.mixed[0]:
         reasons.append(
-            f"near critical: the mean of feature_variance, {mean:.6g}, is below the upper threshold, so that a silent "
-            "state whose columns mix the features may be stable; about every second run of this kind ends in one"
+            f"near critical: the mean of feature_variance, {np.mean(game.feature_variance):.6g}, is below the upper "
+            "threshold, so that a silent state whose columns mix the features may be stable; about every second run of "
+            "this kind ends in one"
         )
-    elif near:
+    elif said.near[0]:
         reasons.append(
             f"near critical: a change of feature_variance by {NEAR_CRITICAL:.0%} reaches a threshold; relaxation is "
             "slow there, and overlaps may end anywhere"
         )
-    return Verdict(outcome, detail, float(margin), tuple(reasons), bool(near))
+    return Verdict(outcome, detail, float(said.margin[0]), tuple(reasons), bool(said.near[0]))
 
 
 def _standing(game: "SolvableGAN", feature: int, lower: float, upper: float) -> str:
@@ -120,74 +146,96 @@ def _partial(overlap: float) -> str:
     return f", below {_RECOVERED} a run counts as partial" if overlap < _RECOVERED else ""
 
 
-def locks(game: "SolvableGAN", upper: float) -> Flags:
+def locks(cells: Cells, upper: Array) -> Flags:
     """Whether each feature above the upper threshold, were it alone, has a stable active recovery; False below."""
-    return np.array([value > upper and _locks_alone(game, value) for value in game.feature_variance])
+    high = cells.feature_variance > upper[:, None]
+    if cells.hard:
+        return high & _locks_alone(cells, cells.feature_variance)
+    result = np.zeros_like(high)
+    found = [
+        (place, active_states(cells[place[0]], cells.feature_variance[tuple(place)])) for place in np.argwhere(high)
+    ]
+    places = np.array([place for place, states in found if states])
+    if len(places) == 0:
+        return result
+    lone = cells.game.replace(feature_variance=(1.0,), latent_variance=(1.0,), latent="gaussian", initial=None)
+    variances = np.repeat(cells.feature_variance[tuple(places.T)][:, None], 2, axis=-1)
+    rows = np.concatenate([cells.rows[places[:, 0], :VARIANCES], variances], axis=-1)
+    result[tuple(places.T)] = attracts(lone, np.array([states[0] for _, states in found if states]), rows)
+    return result
 
 
-def _locks_alone(game: "SolvableGAN", variance: float) -> bool:
-    if game.hard:
-        noises = game.data_noise, game.generator_noise
-        rates = game.discriminator_lr, game.generator_lr
-        return bool(phases.active_recovery_attracts(variance, *noises, *rates))
-    found = active_states(game, variance)
-    if not found:
-        return False
-    alone = game.replace(feature_variance=(variance,), latent_variance=(variance,), latent="gaussian", initial=None)
-    P, q, r, S, z = found[0]
-    return stability_of(macro_spectrum(alone, MacroState([[P]], [q], [r], [[S]], z))) == "stable"
+def _locks_alone(cells: Cells, variances: Array) -> Flags:
+    """Whether single features of these strengths, `[cells, ...]`, lock under the hard constraint."""
+    numbers = cells.data_noise, cells.generator_noise, cells.discriminator_lr, cells.generator_lr
+    return phases.active_recovery_attracts(variances, *(number[:, None] for number in numbers))
 
 
-def lock_margin(game: "SolvableGAN", variance: float) -> float:
+def lock_margins(cells: Cells, variances: Array) -> Array:
     """Relative change of one high feature's strength that makes or breaks its lock; hard constraint only.
 
     Infinite under a soft penalty, and where no change does it.
     """
-    if not game.hard:
-        return math.inf
-    noises, rates = (game.data_noise, game.generator_noise), (game.discriminator_lr, game.generator_lr)
-    now = _locks_alone(game, variance)
+    result = np.full(len(cells), math.inf)
+    if not cells.hard or len(cells) == 0:
+        return result
+    now = _locks_alone(cells, variances[:, None])
 
-    def changed(distance: Array) -> npt.NDArray[np.intp]:
-        weaker = phases.active_recovery_attracts(variance * (1 - distance), *noises, *rates)
-        stronger = phases.active_recovery_attracts(variance / (1 - distance), *noises, *rates)
-        return np.flatnonzero((weaker != now) | (stronger != now))
+    def first_change(which: npt.NDArray[np.intp], distances: Array) -> npt.NDArray[np.intp]:
+        """Index of the first of `distances`, `[which or 1, points]`, at which a lock is made or broken, or -1."""
+        first = np.full(len(which), -1)
+        left = np.arange(len(which))
+        for start in range(0, distances.shape[1], _TOGETHER):
+            away = np.broadcast_to(distances, (len(which), distances.shape[1]))[left, start : start + _TOGETHER]
+            own, value = cells[which[left]], variances[which[left], None]
+            changed = (_locks_alone(own, value * (1 - away)) != now[which[left]]) | (
+                _locks_alone(own, value / (1 - away)) != now[which[left]]
+            )
+            hit = changed.any(-1)
+            first[left[hit]] = start + np.argmax(changed[hit], axis=-1)
+            left = left[~hit]
+            if len(left) == 0:
+                break
+        return first
 
     coarse = np.linspace(0.0, 1.0, _LOCK_GRID)[1:-1]
-    hits = changed(coarse)
-    if len(hits) == 0:
-        return math.inf
-    fine = coarse[hits[0]] - np.linspace(coarse[0], 0.0, _LOCK_GRID)[1:]
-    return float(fine[changed(fine)[0]])
+    first = first_change(np.arange(len(cells)), coarse[None])
+    which = np.flatnonzero(first >= 0)
+    if len(which):
+        fine = coarse[first[which], None] - np.linspace(coarse[0], 0.0, _LOCK_GRID)[1:]
+        result[which] = fine[np.arange(len(which)), first_change(which, fine)]
+    return result
 
 
-def unmet_preconditions(game: "SolvableGAN", about: Silence) -> list[str]:
-    """What keeps the decision rule from applying, as sentences; empty if it applies.
+def unmet(cells: Cells, about: Silence) -> dict[str, Flags]:
+    """What keeps the decision rule from applying: sentences (their numbers are the first cell's), and in which cells.
 
     The soft penalty is no obstacle: over 500 integrations of the ODE to the rule's horizon, at penalties from 0.5 to
     infinity, the rule named the phase that the run reached, except where it ends with overlaps near those
     that count as recovered, or where a lock competes with an oscillation.
     """
-    reasons = []
+    game, every = cells.game, np.ones(len(cells), bool)
+    found: dict[str, Flags] = {}
     if game.link != "quadratic":
-        reasons.append("link is not quadratic, and the decision rule is established for the quadratic link only")
+        found["link is not quadratic, and the decision rule is established for the quadratic link only"] = every
     if game.features != game.columns:
-        reasons.append(
+        words = (
             f"feature_variance has {game.features} features and latent_variance {game.columns} columns: "
             "the decision rule needs as many columns as features"
         )
-    elif not np.allclose(game.feature_variance, game.latent_variance, rtol=1e-9, atol=0):
-        reasons.append("latent_variance differs from feature_variance, which the decision rule takes as equal")
-    ordered = np.sort(game.feature_variance)
-    if np.any(np.diff(ordered) <= 1e-9 * ordered[1:]):
-        reasons.append("feature_variance has equal entries, and the decision rule needs distinct ones")
+        found[words] = every
+    else:
+        words = "latent_variance differs from feature_variance, which the decision rule takes as equal"
+        equal = np.isclose(cells.feature_variance, cells.latent_variance, rtol=1e-9, atol=0)
+        found[words] = np.asarray(~equal.all(-1))
+    ordered = np.sort(cells.feature_variance, axis=-1)
+    words = "feature_variance has equal entries, and the decision rule needs distinct ones"
+    found[words] = np.asarray((np.diff(ordered) <= 1e-9 * ordered[:, 1:]).any(-1))
     speed = about.speed_ratio * about.length
-    if speed >= 2:
-        stretched = "" if game.hard else f", times the discriminator's squared length {about.length:.4g},"
-        reasons.append(
-            f"generator_lr / discriminator_lr{stretched} is {speed:.4g}; the decision rule needs less than 2"
-        )
-    return reasons + _unmet_by_start(game)
+    stretched = "" if game.hard else f", times the discriminator's squared length {about.length[0]:.4g},"
+    words = f"generator_lr / discriminator_lr{stretched} is {speed[0]:.4g}; the decision rule needs less than 2"
+    found[words] = speed >= 2
+    return found | dict.fromkeys(_unmet_by_start(game), every)
 
 
 def _unmet_by_start(game: "SolvableGAN") -> list[str]:

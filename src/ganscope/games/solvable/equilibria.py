@@ -9,17 +9,22 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from ganscope.analysis.spectrum import stability_of
 from ganscope.core.outcome import Equilibrium
 from ganscope.games.solvable import phases
-from ganscope.games.solvable.locked import active_states, copying_state
+from ganscope.games.solvable.cells import Cells
+from ganscope.games.solvable.copying import copying_state
+from ganscope.games.solvable.locked import active_states
 from ganscope.games.solvable.silence import Silence
 from ganscope.games.solvable.state import MacroState
 from ganscope.games.solvable.tangent import macro_spectrum
 
 if TYPE_CHECKING:
     from ganscope.games.solvable.model import SolvableGAN
+
+Flags = npt.NDArray[np.bool_]
 
 # Equilibria with an active discriminator are listed for the strongest features, and left out for states larger than
 # this, whose Jacobians would take seconds each.
@@ -45,9 +50,10 @@ def known_equilibria(game: "SolvableGAN", about: Silence) -> list[Equilibrium]:
         states += _held(game, strongest)
         if game.hard:
             states += _locked(game)
-        states += _active(game, [i for i in strongest if matched(game, i)][:_STRONGEST])
-        relevant = game.columns > 1 and max(game.feature_variance) > phases.upper_threshold(about)
-        copying = copying_state(game) if relevant else None
+        cells = Cells.of(game)
+        own = matched_features(cells)[0]
+        states += _active(game, [i for i in strongest if own[i]][:_STRONGEST])
+        copying = copying_state(game) if copying_is_relevant(cells, about)[0] else None
         states += [] if copying is None else [("active_collapse", copying)]
     result = []
     for label, state in states:
@@ -56,11 +62,20 @@ def known_equilibria(game: "SolvableGAN", about: Silence) -> list[Equilibrium]:
     return result
 
 
-def matched(game: "SolvableGAN", feature: int) -> bool:
-    """Whether a feature has a generator column of its own, with the same variance."""
-    return feature < game.columns and bool(
-        np.isclose(game.latent_variance[feature], game.feature_variance[feature], rtol=1e-9, atol=0)
-    )
+def matched_features(cells: Cells) -> Flags:
+    """Whether features have a generator column of their own, with the same variance, `[cells, features]`."""
+    own = np.zeros((len(cells), cells.features), bool)
+    both = min(cells.features, cells.columns)
+    strengths, made = cells.feature_variance[:, :both], cells.latent_variance[:, :both]
+    own[:, :both] = np.isclose(made, strengths, rtol=1e-9, atol=0)
+    return own
+
+
+def copying_is_relevant(cells: Cells, about: Silence) -> Flags:
+    """Whether the state in which all columns copy the strongest feature is looked for, `[cells]`."""
+    able = cells.link == "quadratic" and cells.columns > 1 and cells.game.layout.size <= _LARGEST_STATE
+    result: Flags = able & (cells.feature_variance.max(-1) > phases.upper_threshold(about))
+    return result
 
 
 def _silent(game: "SolvableGAN", about: Silence) -> Iterator[tuple[str, MacroState]]:

@@ -89,7 +89,7 @@ def run_ode(game: "SolvableGAN", request: Request) -> Array:
 
 def _compilable(game: "SolvableGAN") -> bool:
     """Whether the compiled drift covers the game: closed-form or Gauss-Hermite moments, and a state of its size."""
-    closed = isinstance(game.link, str) and latent_atoms(game) == (None, None)
+    closed = isinstance(game.link, str) and all(atoms is None for atoms in latent_atoms(game))
     return closed and game.layout.size <= _MAX_COMPILED_SIZE
 
 

@@ -23,7 +23,8 @@ import numpy.typing as npt
 from ganscope.core.checks import number, numbers_in, one_length, one_of, real_array
 from ganscope.core.errors import NotApplicable, ParameterError, unknown_name
 from ganscope.core.game import Game, Level, Request, Variable
-from ganscope.core.outcome import Prediction, Spectrum, Verdict
+from ganscope.core.outcome import Prediction, Predictions, Spectrum, Verdict, Verdicts
+from ganscope.core.smooth import SmoothField
 from ganscope.games.solvable import links, prediction, simulation, verdict
 from ganscope.games.solvable.drift import drift
 from ganscope.games.solvable.packing import (
@@ -49,6 +50,8 @@ _SWEPT = {
     "regularization": REGULARIZATION,
     "link_bias": LINK_BIAS,
 }
+# One value per feature, or per generator column.
+_STRENGTHS = ("feature_variance", "latent_variance")
 _RANGES: dict[str, dict[str, Any]] = {
     "discriminator_lr": {"above": 0},
     "generator_lr": {"above": 0},
@@ -216,17 +219,21 @@ class SolvableGAN(Game):
             return over[self.followers[name]]
         return getattr(self, name)
 
+    def varied_parameters(self) -> tuple[str, ...]:
+        given = () if isinstance(self.latent, str) else ("feature_variance",)  # rows of latents have their own
+        return (*_SWEPT, *(name for name in _STRENGTHS if name not in given))
+
     def check_cells(self, over: Mapping[str, Any]) -> tuple[dict[str, Array], int]:
         checked: dict[str, Array] = {}
         for name, values in over.items():
-            if name in ("feature_variance", "latent_variance"):
+            if name in _STRENGTHS:
                 width = self.features if name == "feature_variance" else self.columns
                 array = numbers_in(name, values, above=0)
                 if array.ndim == 1 and width == 1:
                     array = array[:, None]
                 if array.ndim != 2 or array.shape[1] != width:
                     raise ParameterError(name, values, f"an array of shape (cells, {width})")
-                if name == "feature_variance" and not isinstance(self.latent, str):
+                if name not in self.varied_parameters():
                     raise ParameterError(
                         name, values, "nothing: the latents are given as rows, with their own variance"
                     )
@@ -237,7 +244,7 @@ class SolvableGAN(Game):
                 if name == "regularization" and not np.all(np.isinf(array) == self.hard):
                     raise ParameterError(name, values, "all infinite or all finite, like the game's own")
             else:
-                raise unknown_name("over", name, [*_SWEPT, "feature_variance", "latent_variance"])
+                raise unknown_name("over", name, self.varied_parameters())
             checked[name] = array
         return checked, one_length(checked)
 
@@ -249,12 +256,28 @@ class SolvableGAN(Game):
     ) -> Prediction:
         return prediction.predict(self, level, rule, step_size, **options)
 
+    def predict_cells(
+        self, over: Mapping[str, Any], level: str | None, rule: str | None, step_size: float | None, **options: Any
+    ) -> Predictions | None:
+        return prediction.predict_cells(self, over, level, rule, step_size, **options)
+
     def classify(self, run: Any, **options: Any) -> Verdict:
         del options  # there are none
         return verdict.classify(self, run)
 
+    def classify_cells(self, run: Any, **options: Any) -> Verdicts:
+        del options  # there are none
+        return verdict.classify_cells(self, run)
+
     def linear_spectrum(self, at: Any = None, rule: str | None = None, **options: Any) -> Spectrum:
         return prediction.spectrum(self, at, rule, **options)
+
+    def smooth_field(
+        self, level: str | None = None, rule: str | None = None, step_size: float | None = None, start: Any = None
+    ) -> SmoothField:
+        from ganscope.games.solvable.branch import smooth_field
+
+        return smooth_field(self, level, rule, step_size, start)
 
     @classmethod
     def fit(cls, data: Any, features: int | None = None, **options: Any) -> "SolvableGAN":

@@ -12,9 +12,12 @@ state can hold it (above the upper threshold), and otherwise in the window.
 
 A feature locks alone when its active recovery is stable; columns can copy when the state in which all of them generate
 the strongest feature, under an active discriminator, is stable.
+
+Strengths and locks have a last axis of features; everything broadcasts over the axes before it.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,15 +27,24 @@ from ganscope.core.outcome import Outcome
 Array = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
+PHASES = np.array(["no_learning", "success", "mode_collapse", "active_lock", "oscillating"])
+_NO_LEARNING, _SUCCESS, _MODE_COLLAPSE, _ACTIVE_LOCK, _OSCILLATING = range(5)
 
-def phase(strengths: Array, lower: float, upper: float, locks: Flags, copying: bool = False) -> str:
+
+def phase(strengths: Array, lower: Any, upper: Any, locks: Flags, copying: Any = False) -> Any:
     """The phase of the table above; `locks` says of each feature whether it locks alone."""
-    high = np.flatnonzero(strengths > upper)
-    if np.all(strengths <= lower):
-        return "no_learning"
-    if len(high) == 0:
-        return "success" if np.all(strengths > lower) else "mode_collapse"
-    return "active_lock" if copying or (len(high) == 1 and locks[high[0]]) else "oscillating"
+    return PHASES[_phase(strengths, lower, upper, locks, copying)]
+
+
+def _phase(strengths: Array, lower: Any, upper: Any, locks: Flags, copying: Any) -> npt.NDArray[np.intp]:
+    low, high = strengths <= np.asarray(lower)[..., None], strengths > np.asarray(upper)[..., None]
+    count = high.sum(-1)
+    locked = copying | ((count == 1) & (high & locks).any(-1))
+    held = np.where(low.any(-1), _MODE_COLLAPSE, _SUCCESS)
+    result: npt.NDArray[np.intp] = np.where(
+        low.all(-1), _NO_LEARNING, np.where(count == 0, held, np.where(locked, _ACTIVE_LOCK, _OSCILLATING))
+    )
+    return result
 
 
 def outcome_of(name: str, features: int) -> tuple[Outcome, str]:
@@ -49,41 +61,52 @@ def outcome_of(name: str, features: int) -> tuple[Outcome, str]:
     }[name]
 
 
-def relative_distance(strength: npt.ArrayLike, threshold: float) -> Array:
+def relative_distance(strength: npt.ArrayLike, threshold: npt.ArrayLike) -> Array:
     """|strength - threshold| over the larger of the two, between 0 and 1."""
     strength = np.asarray(strength, np.float64)
-    size = np.maximum(strength, threshold)
-    result: Array = np.abs(strength - threshold) / size if math.isfinite(threshold) else np.ones_like(strength)
+    finite = np.isfinite(threshold)
+    threshold = np.where(finite, threshold, 0.0)
+    result: Array = np.where(finite, np.abs(strength - threshold) / np.maximum(strength, threshold), 1.0)
     return result
 
 
-def phase_margin(strengths: Array, lower: float, upper: float, locks: Flags, copying: bool = False) -> float:
+def phase_margin(strengths: Array, lower: Any, upper: Any, locks: Flags, copying: Any = False) -> Any:
     """Smallest relative change of feature strengths, of all at once, that leads across thresholds into another phase.
 
     Infinite if there is no other phase. The edge of a lock is not a threshold.
     """
-    to_lower, to_upper = relative_distance(strengths, lower), relative_distance(strengths, upper)
-    become_low = np.where(strengths <= lower, 0.0, to_lower)
-    become_high = np.where(strengths > upper, 0.0, to_upper)
-    become_middle = np.where(strengths <= lower, to_lower, np.where(strengths > upper, to_upper, 0.0))
+    bottom, top = np.asarray(lower)[..., None], np.asarray(upper)[..., None]
+    low, high = strengths <= bottom, strengths > top
+    to_lower, to_upper = relative_distance(strengths, bottom), relative_distance(strengths, top)
+    become_low = np.where(low, 0.0, to_lower)
+    become_high = np.where(high, 0.0, to_upper)
+    become_middle = np.where(low, to_lower, np.where(high, to_upper, 0.0))
     become_not_high = np.minimum(become_low, become_middle)
-    every = range(len(strengths))
+    copying = np.asarray(copying)
+    # costs of single changes and where they lead, along a last axis of possibilities
+    costs = [become_low.max(-1)[..., None], become_middle.max(-1)[..., None]]
+    ends: list[Any] = [_NO_LEARNING, _SUCCESS]
+    # one feature becomes high, and no other is
+    costs.append(np.maximum(become_high, _largest_other(become_not_high)))
+    ends.append(np.where(copying[..., None] | locks, _ACTIVE_LOCK, _OSCILLATING))
+    features = strengths.shape[-1]
+    if features > 1:
+        costs.append(np.sort(become_high, axis=-1)[..., 1:2])  # two become high
+        ends.append(np.where(copying, _ACTIVE_LOCK, _OSCILLATING)[..., None])
+        pairs = np.maximum(become_low[..., :, None], become_middle[..., None, :]) + np.diag(np.full(features, math.inf))
+        split = np.maximum(pairs.min((-2, -1)), become_not_high.max(-1))  # one low, one in the window, none high
+        costs.append(split[..., None])
+        ends.append(_MODE_COLLAPSE)
+    current = _phase(strengths, lower, upper, locks, copying)[..., None]
+    away = [np.where(current != end, cost, math.inf).min(-1) for cost, end in zip(costs, ends, strict=True)]
+    return np.min(away, axis=0)
 
-    def others(costs: Array, *left_out: int) -> float:
-        return max((float(costs[j]) for j in every if j not in left_out), default=0.0)
 
-    costs = [("no_learning", others(become_low)), ("success", others(become_middle))]
-    costs += [
-        (
-            "active_lock" if copying or locks[i] else "oscillating",
-            max(float(become_high[i]), others(become_not_high, i)),
-        )
-        for i in every
-    ]
-    if len(strengths) > 1:
-        costs.append(("active_lock" if copying else "oscillating", float(np.sort(become_high)[1])))
-        pairs = ((i, j) for i in every for j in every if i != j)
-        split = (max(become_low[i], become_middle[j], others(become_not_high, i, j)) for i, j in pairs)
-        costs.append(("mode_collapse", float(min(split))))
-    current = phase(strengths, lower, upper, locks, copying)
-    return min((cost for name, cost in costs if name != current), default=math.inf)
+def _largest_other(costs: Array) -> Array:
+    """The largest of the other entries along the last axis, for each; 0 if there are none."""
+    if costs.shape[-1] == 1:
+        return np.zeros_like(costs)
+    two = np.sort(costs, axis=-1)[..., -2:]
+    place = np.arange(costs.shape[-1]) == np.argmax(costs, axis=-1)[..., None]
+    result: Array = np.where(place, two[..., :1], two[..., 1:])
+    return result

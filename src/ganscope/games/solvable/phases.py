@@ -148,19 +148,31 @@ def active_recovery(
     Returns:
         P, q, r of shape `[..., 2]`, NaN where there is none.
     """
-    tau, rho = np.asarray(discriminator_lr), np.divide(generator_lr, discriminator_lr)
-    a = rho * (1 + 0.5 * tau * data_noise)
-    b = 0.5 * tau * (np.asarray(data_noise) + generator_noise)
-    c = 0.5 * tau * noise_level(data_noise, generator_noise) / np.asarray(feature_variance)
-    a, b, c, rho = np.broadcast_arrays(a, b, c, rho)
-    square = (a - b) ** 2 - 4 * a * c
-    large = 0.5 * (a - b + np.sqrt(np.maximum(square, 0.0))) / a
+    coefficients = _active_quadratic(feature_variance, data_noise, generator_noise, discriminator_lr, generator_lr)
+    a, b, c, rho = np.broadcast_arrays(*coefficients, np.divide(generator_lr, discriminator_lr))
+    large, real = _larger_root(a, b, c)
     small = c / (a * np.where(large > 0, large, 1.0))  # the product of the roots is c / a
     x = np.stack([large, small], axis=-1)
     overlap = 1 - rho[..., None] * (1 - x)
-    exists = ((square >= 0) & (a > b))[..., None] & (x > 0) & (x <= 1) & (overlap >= 0)
+    exists = real[..., None] & (x > 0) & (x <= 1) & (overlap >= 0)
     P, r = _root(overlap, exists), _root(x, exists)
     return ActiveRecovery(P, P * r, r)
+
+
+def _active_quadratic(
+    feature_variance: Any, data_noise: Any, generator_noise: Any, discriminator_lr: Any, generator_lr: Any
+) -> tuple[Any, Any, Any]:
+    """a, b, c of `active_recovery`."""
+    tau = np.asarray(discriminator_lr)
+    a = np.divide(generator_lr, tau) * (1 + 0.5 * tau * data_noise)
+    b = 0.5 * tau * (np.asarray(data_noise) + generator_noise)
+    return a, b, 0.5 * tau * noise_level(data_noise, generator_noise) / np.asarray(feature_variance)
+
+
+def _larger_root(a: Any, b: Any, c: Any) -> tuple[Array, Any]:
+    """The larger root x of a x (1 - x) - b x - c = 0, and whether it is real and positive."""
+    square = (a - b) ** 2 - 4 * a * c
+    return 0.5 * (a - b + np.sqrt(np.maximum(square, 0.0))) / a, (square >= 0) & (a > b)
 
 
 def active_recovery_jacobian(
@@ -189,11 +201,23 @@ def active_recovery_attracts(
 ) -> npt.NDArray[np.bool_]:
     """Whether, with this one feature alone, active recovery with the larger r exists and is linearly stable.
 
-    Routh's criterion on `active_recovery_jacobian`.
+    Routh's criterion, trace < 0, det < 0 and det > trace * minors (the sum of the principal 2 x 2 minors), on
+    `active_recovery_jacobian` over discriminator_lr feature_variance, whose entries multiply to polynomials in x = r^2
+    and P^2.
     """
-    J = active_recovery_jacobian(feature_variance, data_noise, generator_noise, discriminator_lr, generator_lr)
-    exists = np.asarray(np.isfinite(J).all(axis=(-2, -1)))
-    result: npt.NDArray[np.bool_] = exists & _routh_stable(np.where(exists[..., None, None], J, np.eye(3)))
+    tau, rho = np.asarray(discriminator_lr), np.divide(generator_lr, discriminator_lr)
+    x, real = _larger_root(
+        *_active_quadratic(feature_variance, data_noise, generator_noise, discriminator_lr, generator_lr)
+    )
+    y = 1 - rho * (1 - x)
+    exists = real & (x > 0) & (x <= 1) & (y >= 0)
+    a, b = 1 + 0.5 * tau * data_noise, 1 - 0.5 * tau * generator_noise
+    first, last = 1 - 2 * a * x * y, 2 * b * x - 1 + rho * (1 - 3 * x)  # of q, and of r, on itself
+    crossed = first * last - y * (2 * b * x - 1) * (1 - 2 * a * x)
+    trace = rho * (1 - 4 * x) + 2 * x * (b - a * y)
+    minors = rho * x * (2 * a * x * y - last + y) + crossed
+    det = rho * x * (last - crossed + y * (1 + 2 * b * x - 2 * a * x - 2 * a * x * y))
+    result: npt.NDArray[np.bool_] = exists & (trace < 0) & (det < 0) & (det > trace * minors)
     return result
 
 
@@ -229,11 +253,3 @@ def pinned_critical_overlap(
 def _root(squared: Any, exists: Any) -> Array:
     result: Array = np.where(exists, np.sqrt(np.where(exists, squared, 0.0)), np.nan)
     return result
-
-
-def _routh_stable(J: Array) -> Any:
-    """Whether all eigenvalues of 3 x 3 matrices `[..., 3, 3]` have a negative real part."""
-    trace = np.trace(J, axis1=-2, axis2=-1)
-    minors = 0.5 * (trace**2 - np.trace(J @ J, axis1=-2, axis2=-1))
-    det = np.linalg.det(J)
-    return (trace < 0) & (det < 0) & (det > trace * minors)

@@ -1,15 +1,17 @@
-"""Parameter values that would bring a solvable GAN into its window of success."""
+"""Parameter values that would bring solvable GANs into their window of success."""
 
 import math
-from typing import TYPE_CHECKING
 
-from ganscope.games.solvable.silence import noise_level, smallest_regularization, stationary_length
+import numpy as np
+import numpy.typing as npt
 
-if TYPE_CHECKING:
-    from ganscope.games.solvable.model import SolvableGAN
+from ganscope.games.solvable.cells import Cells
+from ganscope.games.solvable.silence import noise_level, smallest_regularization, stationary_lengths
+
+Array = npt.NDArray[np.float64]
 
 
-def recommended(game: "SolvableGAN") -> dict[str, float]:
+def recommended(cells: Cells) -> dict[str, Array]:
     """Parameter values that would bring every feature into the window of success; for the quadratic link.
 
     Each entry changes one thing and leaves the rest of the game as it is:
@@ -22,45 +24,45 @@ def recommended(game: "SolvableGAN") -> dict[str, float]:
                                above it (adding cannot lower the noise)
         regularization_min     smallest soft penalty that gives the discriminator a stationary length
 
-    NaN where no value does. The range of noise is given under the hard constraint.
+    One value per cell, NaN where no value does. The range of noise is given under the hard constraint.
     """
-    if game.link != "quadratic":
+    if cells.link != "quadratic":
         return {}
-    noise = noise_level(game.data_noise, game.generator_noise)
-    weakest, strongest = min(game.feature_variance), max(game.feature_variance)
-    tau, tau_g = game.discriminator_lr, game.generator_lr
-    best = {"discriminator_lr_max": float(2 * weakest / noise) if noise else math.inf}
-    if not game.hard:
-        needed = smallest_regularization(game)
-        z = stationary_length(game) if game.regularization > needed else math.nan
-        generator_lr = float(tau**2 * noise / (z * strongest))
-        return {**best, "generator_lr_max": generator_lr, "regularization_min": needed}
+    noise = noise_level(cells.data_noise, cells.generator_noise)
+    weakest, strongest = cells.feature_variance.min(-1), cells.feature_variance.max(-1)
+    tau, tau_g = cells.discriminator_lr, cells.generator_lr
+    with np.errstate(divide="ignore"):
+        best = {"discriminator_lr_max": 2 * weakest / noise}
+    if not cells.hard:
+        z = stationary_lengths(cells)
+        slowest = tau**2 * noise / (z * strongest)
+        return {**best, "generator_lr_max": slowest, "regularization_min": smallest_regularization(cells)}
     low, high = strongest * tau_g / tau**2, 2 * weakest / tau
-    target = math.sqrt(low * high)
-    inside = low <= noise < high
+    target = np.sqrt(low * high)
+    inside, below = (low <= noise) & (noise < high), (noise < low) & (low < high)
     return {
         **best,
-        "generator_lr_max": float(tau**2 * noise / strongest),
-        **_noise_range(game, low, high, target),
-        "added_noise": 0.0 if inside else _added_noise(game, target) if noise < low < high else math.nan,
+        "generator_lr_max": tau**2 * noise / strongest,
+        **_noise_range(cells, low, high, target),
+        "added_noise": np.where(inside, 0.0, np.where(below, _added_noise(cells, target), math.nan)),
     }
 
 
-def _noise_range(game: "SolvableGAN", low: float, high: float, target: float) -> dict[str, float]:
+def _noise_range(cells: Cells, low: Array, high: Array, target: Array) -> dict[str, Array]:
     """data_noise at which the noise level takes three values; NaN where the range is empty."""
 
-    def data_noise(level: float) -> float:
-        if "generator_noise" in game.followed:
-            return math.sqrt(level / 2)
-        rest = level - game.generator_noise**2
-        return math.sqrt(rest) if rest >= 0 else 0.0
+    def data_noise(level: Array) -> Array:
+        rest = level / 2 if cells.noise_follows else level - cells.generator_noise**2
+        return np.sqrt(np.maximum(rest, 0.0))
 
-    possible = low < high and ("generator_noise" in game.followed or game.generator_noise**2 < high)
+    possible = (low < high) & (cells.noise_follows | (cells.generator_noise**2 < high))
     values = {"data_noise_low": low, "data_noise_high": high, "data_noise": target}
-    return {name: data_noise(value) if possible else math.nan for name, value in values.items()}
+    return {name: np.where(possible, data_noise(value), math.nan) for name, value in values.items()}
 
 
-def _added_noise(game: "SolvableGAN", level: float) -> float:
-    """x with (data_noise + x)^2 + (generator_noise + x)^2 = level."""
-    total, difference = game.data_noise + game.generator_noise, game.data_noise - game.generator_noise
-    return float(0.5 * (math.sqrt(2 * level - difference**2) - total))
+def _added_noise(cells: Cells, level: Array) -> Array:
+    """x with (data_noise + x)^2 + (generator_noise + x)^2 = level; NaN where there is none."""
+    total, difference = cells.data_noise + cells.generator_noise, cells.data_noise - cells.generator_noise
+    with np.errstate(invalid="ignore"):
+        added: Array = 0.5 * (np.sqrt(2 * level - difference**2) - total)
+    return added

@@ -98,11 +98,19 @@ def silence(game: "SolvableGAN") -> Silence:
     Raises:
         NoStationaryLength: See `stationary_length`.
     """
-    length = stationary_length(game)
-    (real_slope, real_square), (fake_slope, fake_square) = _averages(game, np.array(length))
-    noise = game.data_noise * real_square + game.generator_noise * fake_square
-    pull = -0.5 * game.discriminator_lr * float(noise) / length
-    return Silence(pull, float(real_slope), float(fake_slope), length, game.generator_lr / game.discriminator_lr)
+    stationary_length(game)
+    return Silence(*(float(value) for value in silences(game)))
+
+
+def silences(games: Any) -> Silence:
+    """The same for one game or for `Cells`; NaN throughout where there is no stationary length."""
+    length = stationary_lengths(games)
+    (real_slope, real_square), (fake_slope, fake_square) = _averages(games, length)
+    pull = (
+        -0.5 * games.discriminator_lr * (games.data_noise * real_square + games.generator_noise * fake_square) / length
+    )
+    parts = pull, real_slope, fake_slope, length, np.divide(games.generator_lr, games.discriminator_lr)
+    return Silence(*(np.where(np.isnan(length), math.nan, part) for part in parts))
 
 
 def silent_matrix(game: "SolvableGAN", P: npt.ArrayLike, S: npt.ArrayLike | None = None) -> Array:
@@ -120,15 +128,27 @@ def silent_matrix(game: "SolvableGAN", P: npt.ArrayLike, S: npt.ArrayLike | None
         NoStationaryLength: See `stationary_length`.
     """
     P = np.asarray(P, np.float64)
-    S = np.eye(game.columns) if S is None else np.asarray(S, np.float64)
-    about = silence(game)
-    tau, tau_g = game.discriminator_lr, game.generator_lr
-    Lam = about.real_slope * np.diag(game.feature_variance)
-    Lam_g = about.fake_slope * np.diag(game.latent_variance)
-    D = np.zeros_like(S) if game.hard else game.regularization * np.diag(np.tanh(np.diag(S) - 1.0))
-    q_by_q = tau * (Lam + about.pull * np.eye(game.features))
-    r_by_r = tau * (about.pull * np.eye(game.columns) - S @ Lam_g) + tau_g * (about.length * Lam_g - D)
-    return np.block([[q_by_q, -tau * P @ Lam_g], [tau * P.T @ Lam, r_by_r]])
+    stationary_length(game)
+    return silent_matrices(game, P, np.eye(game.columns) if S is None else np.asarray(S, np.float64))
+
+
+def silent_matrices(games: Any, P: Array, S: Array) -> Array:
+    """`silent_matrix` for one game or for `Cells`, the latter with P and S `[cells, ...]`; NaN where there is none."""
+    about = silences(games)
+    rates = games.discriminator_lr, games.generator_lr, about.pull, about.length
+    tau, tau_g, pull, length = (np.asarray(value)[..., None, None] for value in rates)
+    real = np.asarray(about.real_slope)[..., None, None] * np.asarray(games.feature_variance)[..., None, :]
+    fake = np.asarray(about.fake_slope)[..., None, None] * np.asarray(games.latent_variance)[..., None, :]
+    pressed: Any = 0.0
+    if not games.hard:
+        excess = np.diagonal(S, axis1=-2, axis2=-1) - 1.0
+        pressed = np.asarray(games.regularization)[..., None, None] * np.tanh(excess)[..., None, :]
+    seen, made = np.eye(games.features), np.eye(games.columns)
+    q_by_q = tau * ((real + pull) * seen)
+    r_by_r = tau * (pull * made - S * fake) + tau_g * ((length * fake - pressed) * made)
+    above = np.concatenate([q_by_q, -tau * P * fake], axis=-1)
+    below = np.concatenate([tau * np.swapaxes(P, -1, -2) * real, r_by_r], axis=-1)
+    return np.concatenate([above, below], axis=-2)
 
 
 def stationary_length(game: "SolvableGAN") -> float:
@@ -144,14 +164,34 @@ def stationary_length(game: "SolvableGAN") -> float:
     Raises:
         NoStationaryLength: If `regularization` is at or below the limit.
     """
-    if game.hard:
-        return 1.0
+    length = float(stationary_lengths(game))
+    if math.isnan(length):
+        needed = float(smallest_regularization(game)) if game.link == "quadratic" else None
+        raise NoStationaryLength(game.regularization, needed, bool(grows(game)))
+    return length
+
+
+def stationary_lengths(games: Any) -> Array:
+    """`stationary_length` of one game or of `Cells`; NaN where there is none."""
+    if games.hard:
+        return np.ones(np.shape(games.data_noise))
+    if games.link != "quadratic":
+        return (
+            np.array([_first_root(one) for one in games]) if np.ndim(games.data_noise) else np.array(_first_root(games))
+        )
+    held = games.regularization > smallest_regularization(games)
+    pressed = np.where(held, _stretch(games, 1.0) / games.regularization, 0.0)
+    return np.where(held, 1.0 + np.arctanh(pressed), math.nan)
+
+
+def grows(games: Any) -> Any:
+    """Whether noise alone makes a silent discriminator of length 1 longer."""
+    return _stretch(games, np.ones(np.shape(games.data_noise))) > 0
+
+
+def _first_root(game: Any) -> float:
+    """The first stationary length on the side towards which a discriminator of length 1 starts to move, or NaN."""
     stretch = float(_stretch(game, np.array(1.0)))
-    if game.link == "quadratic":
-        needed = smallest_regularization(game)
-        if game.regularization <= needed:
-            raise NoStationaryLength(game.regularization, needed, stretch > 0)
-        return 1.0 + math.atanh(stretch / game.regularization)
 
     def excess(length: Any) -> Any:
         return _stretch(game, np.asarray(length)) - game.regularization * np.tanh(length - 1.0)
@@ -159,7 +199,7 @@ def stationary_length(game: "SolvableGAN") -> float:
     path = np.append(1.0, _LONGER if stretch > 0 else _SHORTER)
     passed = excess(path) * stretch <= 0
     if not np.any(passed):
-        raise NoStationaryLength(game.regularization, None, stretch > 0)
+        return math.nan
     first = int(np.argmax(passed))
     if first == 0:
         return 1.0
@@ -167,17 +207,17 @@ def stationary_length(game: "SolvableGAN") -> float:
     return float(scipy.optimize.brentq(excess, low, high, xtol=1e-14, rtol=1e-14))
 
 
-def smallest_regularization(game: "SolvableGAN") -> float:
+def smallest_regularization(games: Any) -> Any:
     """The `regularization` at or below which a silent discriminator with the quadratic link has no stationary length.
 
     data_noise - generator_noise + (discriminator_lr / 2) noise_level where that is positive. Where it is negative the
     discriminator would shrink to 0, against which the penalty pushes with at most tanh 1 of its strength.
     """
-    stretch = float(_stretch(game, np.array(1.0)))
-    return stretch if stretch > 0 else -stretch / math.tanh(1.0)
+    stretch = _stretch(games, 1.0)
+    return np.where(stretch > 0, stretch, -stretch / math.tanh(1.0))
 
 
-def _stretch(game: "SolvableGAN", length: Array) -> Any:
+def _stretch(game: Any, length: Any) -> Any:
     """Growth rate of a silent discriminator's squared length without penalty, in units of 2 discriminator_lr."""
     (real_slope, real_square), (fake_slope, fake_square) = _averages(game, length)
     noise = game.data_noise * real_square + game.generator_noise * fake_square
@@ -185,11 +225,11 @@ def _stretch(game: "SolvableGAN", length: Array) -> Any:
     return drift + 0.5 * game.discriminator_lr * noise / length
 
 
-def _averages(game: "SolvableGAN", length: Array) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
+def _averages(game: Any, length: Any) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
     """(E f', E f^2) over noise alone, for the real and the fake side, at squared lengths `[...]`."""
     if game.link == "quadratic":
         return (1.0, game.data_noise * length), (1.0, game.generator_noise * length)
-    real, fake = array_pair(game.link, game.link_bias)
+    real, fake = array_pair(game.link, np.asarray(game.link_bias)[..., None])
     return _average(real, game.data_noise * length), _average(fake, game.generator_noise * length)
 
 

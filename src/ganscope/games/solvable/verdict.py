@@ -23,12 +23,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import solve_continuous_lyapunov
 
-from ganscope.core.outcome import Outcome, Verdict
-from ganscope.games.solvable.fluctuations import increment_covariance
-from ganscope.games.solvable.silence import silent_matrix
-from ganscope.games.solvable.state import ESCAPED, MacroState
+from ganscope.core.outcome import Outcome, Verdict, Verdicts, median_of, undecided_cells
+from ganscope.core.results import stacked, varied_values
+from ganscope.games.solvable.cells import Cells
+from ganscope.games.solvable.drift import NODES, game_drift, latent_atoms
+from ganscope.games.solvable.silent_noise import silent_deviations
+from ganscope.games.solvable.state import ESCAPED
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -44,10 +45,10 @@ SPAN = 0.25
 MIN_RECORDS = 100
 # The slowest rate is the generator's: generator_lr * horizon must reach this (horizon 200 at the default rate).
 MIN_GENERATOR_TIME = 8.0
-# A perturbation of a silent state that grows by exp(LEFT_BEHIND) over the window leaves it.
-LEFT_BEHIND = 3.0
 # Below this dimension a run alone cannot tell a weak oscillation from fluctuations of a silent state.
 SMALL_DIMENSION = 400
+# Numbers in one block of the drift, whose expectations need many per cell for some latents.
+_BLOCK = 1 << 22
 
 OUTCOMES = {
     "success/silent": Outcome.CONVERGED,
@@ -160,31 +161,95 @@ def _detrended(series: Array) -> Array:
     return result
 
 
-def silent_deviation(game: "SolvableGAN", P: Array, S: Array, dimension: float, window: float) -> Array:
-    """Linear-noise deviation of q in the silent state with given P and S, `[features]`.
+class _Decision(NamedTuple):
+    """The verdicts on the cells of a batch, and what the reasons for them are made of; arrays over `[cells]`.
 
-    NaN where it is unknown or the state is near its stability line from above; infinite where it is so unstable that
-    it would be left within the `window`.
+    Attributes:
+        judged: Of every replica alone, `[cells, replicas]`.
+        voted: The label on which the replicas agree by majority, before the rules below.
+        chosen: The replicas that have it, `[cells, replicas]`.
+        reached: generator_lr times the duration of the run.
+        unseen: Movement of the overlaps between the last two records of a run of the limit; 0 elsewhere.
+        detail, margin: The verdict.
+        share: Share of the replicas that alone have its outcome.
     """
-    unknown = np.full(game.features, np.nan)
-    if game.link != "quadratic" or not isinstance(game.latent, str) or game.latent != "gaussian":
-        return unknown
-    size = game.features + game.columns
-    try:
-        M = silent_matrix(game, P, S)
-    except ValueError:  # a soft constraint below its limit has no silent state
-        return unknown
-    growth = float(np.linalg.eigvals(M).real.max())
-    if growth >= 0:
-        return np.full(game.features, np.inf) if growth * window > LEFT_BEHIND else unknown
-    state = MacroState.from_vector(
-        np.concatenate([P.ravel(), np.zeros(size), S.ravel(), [1.0]]), game.features, game.columns
-    )
-    block = slice(game.layout.q, game.layout.S)
-    noise = increment_covariance(game, state.vector())[block, block]
-    covariance = solve_continuous_lyapunov(M, -noise)
-    result: Array = np.sqrt(np.clip(np.diag(covariance)[: game.features], 0, None) / dimension)
+
+    judged: Judgement
+    voted: npt.NDArray[Any]
+    chosen: npt.NDArray[np.bool_]
+    reached: Array
+    unseen: Array
+    detail: npt.NDArray[Any]
+    margin: Array
+    share: Array
+
+
+def _decide(game: "SolvableGAN", run: "xr.Dataset") -> _Decision:
+    """The verdicts on all cells of a run; replicas are judged one by one and vote."""
+    times = run.time.values
+    duration, dimension = float(times[-1] - times[0]), float(run.attrs.get("dimension", np.inf))
+    cells = Cells.of(game, varied_values(run) if "cell" in run.dims else {})
+    q, z = stacked(run, "q", "time", "feature"), stacked(run, "z", "time")
+    P, S = stacked(run, "P", "time", "feature", "column"), stacked(run, "S", "time", "column", "other_column")
+    with np.errstate(invalid="ignore", divide="ignore"):
+        signal = q / np.sqrt(z)[..., None]
+    lengths = np.concatenate([z[..., None], np.diagonal(S, axis1=-2, axis2=-1)], axis=-1)
+    deviation = None
+    if np.isfinite(dimension):
+        late = slice(-(len(times) // 4), None)
+        known = np.isfinite(lengths).all((-2, -1))
+        deviation = np.full((*known.shape, game.features), np.nan)
+        means = P[:, :, late].mean(2)[known], S[:, :, late].mean(2)[known]
+        deviation[known] = silent_deviations(cells[np.nonzero(known)[0]], *means, dimension, SPAN * duration)
+    judged = labels(times, stacked(run, "recovery", "time", "feature"), signal, lengths, dimension, deviation)
+
+    names = np.array(sorted(OUTCOMES), object)  # of equally frequent labels the first one counts
+    votes = np.stack([(judged.detail == name).sum(1) for name in names], axis=1)
+    voted = names[votes.argmax(1)]
+    chosen = judged.detail == voted[:, None]
+    reached = cells.generator_lr * duration
+    detail = np.where((reached < MIN_GENERATOR_TIME) & (voted != "diverging"), "unknown", voted)
+    margin = np.where(np.isin(detail, ["unknown", "diverging"]), np.nan, median_of(judged.margin, chosen))
+    unseen = np.zeros(len(detail))
+    resting = np.flatnonzero(~np.isin(detail, ["unknown", "diverging", "oscillating"]))
+    if np.isinf(dimension) and len(resting):
+        last = (P[resting, 0, -1], q[resting, 0, -1], stacked(run, "r", "time", "column")[resting, 0, -1])
+        ends = [value.reshape(len(resting), -1) for value in (*last, S[resting, 0, -1], z[resting, 0, -1])]
+        unseen[resting] = _speeds(cells[resting], np.concatenate(ends, axis=1)) * float(times[-1] - times[-2])
+        seen = unseen > MOVEMENT
+        detail, margin = np.where(seen, "oscillating", detail), np.where(seen, unseen - MOVEMENT, margin)
+    alone = np.where((reached < MIN_GENERATOR_TIME)[:, None] & (judged.detail != "diverging"), "unknown", judged.detail)
+    share = (_outcomes(alone) == _outcomes(detail)[:, None]).mean(1)
+    return _Decision(judged, voted, chosen, reached, unseen, detail, margin, share)
+
+
+def _outcomes(detail: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    result = np.empty(detail.shape, object)
+    for label, outcome in OUTCOMES.items():
+        result[detail == label] = str(outcome)
     return result
+
+
+def _speeds(cells: Cells, states: Array) -> Array:
+    """Largest rates of change of an overlap at the end of runs of the limit: records may fall in step with a cycle."""
+    rate, _ = game_drift(cells.game)
+    atoms = sum(len(support) for support in latent_atoms(cells.game) if support is not None)
+    block = max(1, _BLOCK // max(1, atoms * NODES))
+    result = np.empty(len(states))
+    for start in range(0, len(states), block):
+        part = slice(start, start + block)
+        velocity = rate(states[part], cells.rows[part])
+        result[part] = np.abs(velocity[:, : cells.game.layout.S]).max(1)
+    return result
+
+
+def classify_cells(game: "SolvableGAN", run: "xr.Dataset") -> Verdicts:
+    """The verdicts on all cells of a batch, as `classify` gives them."""
+    if run.sizes["time"] < MIN_RECORDS:
+        return undecided_cells(run.sizes["cell"])
+    decided = _decide(game, run)
+    near = np.zeros(len(decided.detail), bool)
+    return Verdicts(_outcomes(decided.detail), decided.detail.astype(object), decided.margin, near, decided.share)
 
 
 def classify(game: "SolvableGAN", run: "xr.Dataset") -> Verdict:
@@ -196,55 +261,25 @@ def classify(game: "SolvableGAN", run: "xr.Dataset") -> Verdict:
     times = run.time.values
     if len(times) < MIN_RECORDS:
         return _undecided(f"{len(times)} records, {MIN_RECORDS} are needed: leave save_at to its default")
-    spread = run if "replica" in run.dims else run.expand_dims("replica")
-    recovery = spread.recovery.transpose("replica", "time", "feature").values
-    length = spread.z.transpose("replica", "time").values
-    with np.errstate(invalid="ignore", divide="ignore"):
-        signal = spread.q.transpose("replica", "time", "feature").values / np.sqrt(length)[..., None]
-    S = spread.S.transpose("replica", "time", "column", "other_column").values
-    lengths = np.concatenate([length[..., None], np.diagonal(S, axis1=-2, axis2=-1)], axis=-1)
+    decided = _decide(game, run)
     dimension = float(run.attrs.get("dimension", np.inf))
-    deviation = None
-    if np.isfinite(dimension) and np.isfinite(lengths).all():
-        window = SPAN * float(times[-1] - times[0])
-        late = spread.isel(time=slice(-(len(times) // 4), None)).mean("time")
-        P = late.P.transpose("replica", "feature", "column").values
-        mean_S = late.S.transpose("replica", "column", "other_column").values
-        deviation = np.stack([silent_deviation(game, P[k], mean_S[k], dimension, window) for k in range(len(P))])
-    judged = labels(times, recovery, signal, lengths, dimension, deviation)
-    names, votes = np.unique(judged.detail.astype(str), return_counts=True)
-    detail = str(names[np.argmax(votes)])
-    reached = game.generator_lr * float(times[-1] - times[0])
-    if detail != "diverging" and reached < MIN_GENERATOR_TIME:
+    judged = Judgement(*(values[0] for values in decided.judged))
+    voted, detail = str(decided.voted[0]), str(decided.detail[0])
+    if voted != "diverging" and decided.reached[0] < MIN_GENERATOR_TIME:
         needed = MIN_GENERATOR_TIME / game.generator_lr
         return _undecided(f"horizon too short: {times[-1] - times[0]:g}, at least {needed:g} at this generator_lr")
-    if detail == "unknown":
+    if voted == "unknown":
         if judged.drifting.any():
             return _undecided("horizon too short: the overlaps are still on their way in one direction")
         return _undecided(
             f"dimension {dimension:g} is too small: the silent state at these overlaps is unstable, but the activity "
             f"does not rise above its fluctuations; compare its rms with the chain's at the same dimension"
         )
-    chosen = judged.detail == detail
-    reasons = tuple(_reasons(judged, chosen, dimension, detail, len(judged.detail)))
-    margin = float(np.median(judged.margin[chosen])) if detail != "diverging" else float("nan")
-    if np.isinf(dimension) and detail not in ("oscillating", "diverging"):
-        unseen = _speed(game, run) * float(times[-1] - times[-2])
-        if unseen > MOVEMENT:
-            detail, margin = "oscillating", unseen - MOVEMENT
-            reasons = (
-                f"records look at rest, but the overlaps move by about {unseen:.3g} between two of them",
-                *reasons,
-            )
-    return Verdict(OUTCOMES[detail], detail, margin, reasons)
-
-
-def _speed(game: "SolvableGAN", run: "xr.Dataset") -> float:
-    """Largest rate of change of an overlap at the end of a run of the limit: records may fall in step with a cycle."""
-    last = run.isel(time=-1)
-    state = MacroState.unchecked(last.P.values, last.q.values, last.r.values, last.S.values, float(last.z))
-    rate = game.velocity(state).vector()
-    return float(np.max(np.abs(rate[: game.layout.S])))
+    reasons = _reasons(judged, decided.chosen[0], dimension, voted, len(judged.detail))
+    if detail != voted:
+        unseen = f"records look at rest, but the overlaps move by about {decided.unseen[0]:.3g} between two of them"
+        reasons = [unseen, *reasons]
+    return Verdict(OUTCOMES[detail], detail, float(decided.margin[0]), tuple(reasons))
 
 
 def _undecided(reason: str) -> Verdict:

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ganscope.core.checks import real_array
-from ganscope.core.errors import ParameterError, unknown_name
+from ganscope.core.errors import ParameterError
 from ganscope.core.game import Level, Players, Request, Variable
 from ganscope.core.outcome import Prediction, Spectrum
 from ganscope.games.dualflow import levels
@@ -102,6 +102,7 @@ class ClippedGAN(DualGame):
     model: ClassVar[str] = "clipped"
     levels: ClassVar[Mapping[str, Level]] = levels.dual_levels(midpoint=False)
     numeric: ClassVar[Mapping[str, Mapping[str, Any]]] = {"clip": {"above": 0}, **SPEEDS}
+    arrays: ClassVar[tuple[str, ...]] = ("initial",)
 
     clip: float = 1.0
     generator_lr: float = 1.0
@@ -126,8 +127,6 @@ class ClippedGAN(DualGame):
         return np.append(self.initial[0], self.initial[1])
 
     def check_varied(self, name: str, values: Any) -> Array:
-        if name != "initial":
-            raise unknown_name("over", name, [*self.numeric, "initial"])
         size = len(self.start)
         starts = real_array(name, values, expected=f"finite numbers of shape (cells, {size})")
         if starts.ndim != 2 or starts.shape[1] != size:
@@ -182,10 +181,16 @@ class ClippedGAN(DualGame):
         variables["amplitude"] = ("time",), np.hypot(mean, ratio * theta)
         return variables
 
-    def tracked(self, run: Any) -> Tracked:
+    def tracked_runs(self, run: Any) -> Tracked:
         from ganscope.games.dualflow.clipped import prediction as clipped_prediction
 
-        return clipped_prediction.tracked(self, run)
+        return clipped_prediction.tracked_runs(self, run)
+
+    def rotation(self, run: Any) -> float:
+        from ganscope.games.dualflow.clipped import prediction as clipped_prediction
+
+        del run
+        return clipped_prediction.rotation(self)
 
     def predict(
         self, level: str | None = None, rule: str | None = None, step_size: float | None = None, **options: Any

@@ -11,7 +11,7 @@ from ganscope.core.errors import NotApplicable
 from ganscope.core.game import Players
 from ganscope.core.outcome import Equilibrium, Outcome, Prediction, Spectrum
 from ganscope.games.dualflow.clipped.model import exact_flow
-from ganscope.games.dualflow.game import Tracked
+from ganscope.games.dualflow.game import Tracked, each_run, varied_runs
 from ganscope.games.dualflow.levels import EXPLICIT, FLOW, JKO, NASH, SCHEMES
 from ganscope.games.dualflow.questions import Answer, asked, scheme_spectrum
 from ganscope.games.dualflow.theory import orbits
@@ -37,22 +37,30 @@ def spectrum(game: "ClippedGAN", at: Any = None, rule: str | None = None, **opti
     return scheme_spectrum(game.linearisation(), rule, options)
 
 
-def tracked(game: "ClippedGAN", run: Any) -> Tracked:
-    """What the verdict is made of: the distance of theta and the mean of omega from (0, 0).
+def tracked_runs(game: "ClippedGAN", run: Any) -> Tracked:
+    """What the verdicts are made of: the distance of theta and the mean of omega from (0, 0).
 
     A start far outside is no measure of the orbit that it ends on, so the reference is at most the largest orbit.
     """
-    theta = run.generator.values
-    omega = run.discriminator.values.reshape(len(theta), -1)
-    path = np.stack([theta, np.mean(omega, axis=1)], axis=1)
-    distance = np.hypot(path[:, 0], path[:, 1])
-    size = np.hypot(theta, np.sqrt(np.mean(omega**2, axis=1)))
-    largest = game.clip * math.sqrt(1 + game.generator_lr / game.discriminator_lr)
-    start = math.hypot(game.start[0], float(np.mean(game.start[1:])))
+    theta = each_run(run, "generator", "time")
+    omega = each_run(run, "discriminator", "time", *(["parameter"] if game.mean_field else []))
+    omega = omega.reshape(*theta.shape, -1)
+    path = np.stack([theta, np.mean(omega, axis=-1)], axis=-1)
+    distance = np.hypot(path[..., 0], path[..., 1])
+    size = np.hypot(theta, np.sqrt(np.mean(omega**2, axis=-1)))
+    varied = varied_runs(run)
+    clip, *speeds = (varied.get(name, getattr(game, name)) for name in ("clip", "generator_lr", "discriminator_lr"))
+    largest = clip * np.sqrt(1 + np.divide(*speeds))
+    first = np.atleast_2d(varied.get("initial", game.start))
+    start = np.hypot(first[:, 0], np.mean(first[:, 1:], axis=1))
+    reference = np.broadcast_to(np.where(start > 0, np.minimum(start, largest), largest), len(path))
+    return Tracked(distance, size, path, reference, np.full(len(path), None), algebraic=np.zeros(len(path), bool))
+
+
+def rotation(game: "ClippedGAN") -> float:
+    """Period of the final orbit, and the time to it, behind which the second half of a run must lie."""
     facts = _facts(game)
-    # the second half of a run must lie behind the capture
-    period = facts["period"] + facts["capture_time"] / 2
-    return Tracked(distance, size, path, min(start, largest) or largest, period=period)
+    return facts["period"] + facts["capture_time"] / 2
 
 
 def predict(game: "ClippedGAN", level: str | None, rule: str | None, step_size: float | None) -> Prediction:

@@ -24,9 +24,10 @@ import numpy.typing as npt
 
 from ganscope.core.checks import one_of, real_array
 from ganscope.core.compiled import writeable
-from ganscope.core.errors import NotApplicable, ParameterError, unknown_name
+from ganscope.core.errors import NotApplicable, ParameterError
 from ganscope.core.game import Level, Players, Request, Variable
 from ganscope.core.outcome import Prediction, Spectrum
+from ganscope.core.smooth import SmoothField
 from ganscope.games.dualflow import levels
 from ganscope.games.dualflow.dirac import engine as dirac_engine
 from ganscope.games.dualflow.failures import NashNotConverged, ProxNotConverged, StepTooLarge
@@ -136,6 +137,7 @@ class DiracGAN(DualGame):
     model: ClassVar[str] = "dirac"
     levels: ClassVar[Mapping[str, Level]] = levels.dual_levels()
     numeric: ClassVar[Mapping[str, Mapping[str, Any]]] = {"gradient_penalty": {"at_least": 0}, **SPEEDS}
+    arrays: ClassVar[tuple[str, ...]] = ("initial",)
 
     loss: str = "bilinear"
     gradient_penalty: float = 0.0
@@ -157,8 +159,6 @@ class DiracGAN(DualGame):
         return 1.0 if self.loss == "bilinear" else 0.5
 
     def check_varied(self, name: str, values: Any) -> Array:
-        if name != "initial":
-            raise unknown_name("over", name, [*self.numeric, "initial"])
         starts = real_array(name, values, expected="finite numbers of shape (cells, 2)")
         if starts.ndim != 2 or starts.shape[1] != 2:
             raise ParameterError(name, f"shape {starts.shape}", "finite numbers of shape (cells, 2)")
@@ -253,10 +253,15 @@ class DiracGAN(DualGame):
             eta1, eta2, gamma = (float(v) for v in numbers[cell])
             fail(request, int(cell), step_failure(DiracPair(self.loss, gamma, eta1, eta2), end[cell]))
 
-    def tracked(self, run: Any) -> Tracked:
+    def tracked_runs(self, run: Any) -> Tracked:
         from ganscope.games.dualflow.dirac import prediction as dirac_prediction
 
-        return dirac_prediction.tracked(self, run)
+        return dirac_prediction.tracked_runs(self, run)
+
+    def rotation(self, run: Any) -> float:
+        from ganscope.games.dualflow.dirac import prediction as dirac_prediction
+
+        return dirac_prediction.rotation(self, run)
 
     def predict(
         self, level: str | None = None, rule: str | None = None, step_size: float | None = None, **options: Any
@@ -264,6 +269,13 @@ class DiracGAN(DualGame):
         from ganscope.games.dualflow.dirac import prediction as dirac_prediction
 
         return dirac_prediction.predict(self, level, rule, step_size)
+
+    def smooth_field(
+        self, level: str | None = None, rule: str | None = None, step_size: float | None = None, start: Any = None
+    ) -> SmoothField:
+        from ganscope.games.dualflow.branch import dirac_field
+
+        return dirac_field(self, level, rule, step_size, start)
 
     def linear_spectrum(self, at: Any = None, rule: str | None = None, **options: Any) -> Spectrum:
         from ganscope.games.dualflow.dirac import prediction as dirac_prediction

@@ -11,7 +11,7 @@ from ganscope.core.errors import NotApplicable, ParameterError
 from ganscope.core.game import Players
 from ganscope.core.outcome import Equilibrium, Outcome, Prediction, Spectrum
 from ganscope.games.dualflow import levels
-from ganscope.games.dualflow.game import Tracked
+from ganscope.games.dualflow.game import Tracked, each_run, varied_runs
 from ganscope.games.dualflow.levels import (
     EXPLICIT,
     EXPLICIT_SEQUENTIAL,
@@ -54,18 +54,26 @@ def spectrum(game: "DiracGAN", at: Any = None, rule: str | None = None, **option
     return scheme_spectrum(linear, rule, options)
 
 
-def tracked(game: "DiracGAN", run: Any) -> Tracked:
-    """What the verdict is made of: the distance from (0, 0)."""
-    path = np.stack([run.generator.values, run.discriminator.values], axis=1)
-    distance = np.hypot(path[:, 0], path[:, 1])
-    start = math.hypot(*game.initial)
-    level = run.attrs["level"]
-    growing = level in (EXPLICIT, JKO)
-    period = max(_period(game), _settling(game, run) if growing else 0.0)
-    algebraic = game.loss == "nonsaturating" and game.gradient_penalty == 0 and not growing
-    return Tracked(
-        distance, distance, path, start or 1.0, period=period if period < math.inf else math.nan, algebraic=algebraic
-    )
+# Schemes that circle outwards, and settle on a limit cycle if at all.
+_GROWING = (EXPLICIT, JKO)
+
+
+def tracked_runs(game: "DiracGAN", run: Any) -> Tracked:
+    """What the verdicts are made of: the distance from (0, 0)."""
+    path = np.stack([each_run(run, name, "time") for name in ("generator", "discriminator")], axis=-1)
+    distance, varied = np.hypot(path[..., 0], path[..., 1]), varied_runs(run)
+    start = np.hypot(*np.transpose(varied.get("initial", [game.initial])))
+    unpenalised = varied.get("gradient_penalty", np.array([game.gradient_penalty])) == 0
+    algebraic = unpenalised & (game.loss == "nonsaturating" and run.attrs["level"] not in _GROWING)
+    reference, missing = np.where(start > 0, start, 1.0), np.full(len(path), None)
+    columns = [np.broadcast_to(values, len(path)) for values in (reference, algebraic)]
+    return Tracked(distance, distance, path, columns[0], missing, algebraic=columns[1])
+
+
+def rotation(game: "DiracGAN", run: Any) -> float:
+    """Period of the flow, or the time in which a scheme settles on its limit cycle if that is longer."""
+    period = max(_period(game), _settling(game, run) if run.attrs["level"] in _GROWING else 0.0)
+    return period if period < math.inf else math.nan
 
 
 def _settling(game: "DiracGAN", run: Any) -> float:
@@ -171,7 +179,8 @@ def _growing(game: "DiracGAN", name: str, step: float, values: Spectrum, words: 
     if game.loss == "bilinear":
         return Answer(Outcome.DIVERGED, "diverging", margin, (words, "the game is linear: nothing stops the growth"))
     turn = step * orbits.turning(game.generator_lr, game.discriminator_lr)
-    if name not in (EXPLICIT, JKO) or turn > _SMALL_ANGLE:
+    overshoots = values.values[int(np.argmax(np.abs(values.values)))].real < 0  # a side each step: no cycle around it
+    if name not in (EXPLICIT, JKO) or turn > _SMALL_ANGLE or overshoots:
         reason = "the equilibrium repels, and the steps are too long to say where to"
         return Answer(Outcome.UNDECIDED, "unstable", margin, (words, reason))
     if game.loss == "saturating" and game.gradient_penalty == 0:

@@ -42,6 +42,7 @@ from ganscope.games.kernel.kernels import RBF, Kernel, RBFSum
 Array = npt.NDArray[np.float64]
 
 _WITH_BANDWIDTH = ("fourier", "random", "history")
+_WITHOUT_ENTROPY = ("history", "energy")
 _HALF_PERIOD, _NODES, _RANDOM_FEATURES = 8.0, 641, 512
 # Domain of hat functions, relative to the farthest point, where the usual one is too small.
 _ROOM = 1.5
@@ -254,6 +255,11 @@ class FeatureGAN(DualGame):
         if len(np.unique(self.generated_points)) < len(self.generated_points):
             raise DegenerateQuantiles("generated_points coincide: entropy needs points that are all different")
 
+    def varied_parameters(self) -> tuple[str, ...]:
+        width = ("bandwidth",) if self.name in _WITH_BANDWIDTH else ()
+        numeric = (name for name in self.numeric if name != "entropy" or self.name not in _WITHOUT_ENTROPY)
+        return (*numeric, *width, "generated_points")
+
     def check_cells(self, over: Mapping[str, Any]) -> tuple[dict[str, Array], int]:
         checked, cells = super().check_cells(over)
         if "critic_penalty" in checked and (self.fast or self.starts_at_best):
@@ -261,17 +267,15 @@ class FeatureGAN(DualGame):
         return checked, cells
 
     def check_varied(self, name: str, values: Any) -> Array:
-        if name == "bandwidth" and self.name in _WITH_BANDWIDTH:
+        if name == "bandwidth":
             array = numbers_in(name, values, above=0)
             if array.ndim != 1:
                 raise ParameterError(name, values, "a one-dimensional array, one value per cell")
             return array
-        if name == "generated_points":
-            array = real_array(name, values)
-            if array.ndim != 3 or array.shape[1:] != self.generated_points.shape:
-                raise ParameterError(name, f"shape {array.shape}", f"(cells, *{self.generated_points.shape})")
-            return array
-        return super().check_varied(name, values)
+        array = real_array(name, values)
+        if array.ndim != 3 or array.shape[1:] != self.generated_points.shape:
+            raise ParameterError(name, f"shape {array.shape}", f"(cells, *{self.generated_points.shape})")
+        return array
 
     def encode(self, name: str, value: Any) -> Any:
         return law_to_dict(value) if is_law(value) else super().encode(name, value)
@@ -314,10 +318,10 @@ class FeatureGAN(DualGame):
 
         return suprema(self, horizon)
 
-    def tracked(self, run: Any) -> Tracked:
+    def tracked_runs(self, run: Any) -> Tracked:
         from ganscope.games.dualflow.feature import record
 
-        return record.tracked(self, run)
+        return record.tracked_runs(self, run)
 
     def trajectories(self, request: Request) -> dict[str, Variable]:
         from ganscope.games.dualflow.feature import simulation as feature_simulation

@@ -11,7 +11,7 @@ from ganscope.core.game import Request
 from ganscope.games.dualflow import observables
 from ganscope.games.dualflow.feature.pair import mean_features
 from ganscope.games.dualflow.feature.sums import mean
-from ganscope.games.dualflow.game import Tracked
+from ganscope.games.dualflow.game import Tracked, each_run, varied_runs
 from ganscope.games.kernel.sums import mmd_squared
 
 if TYPE_CHECKING:
@@ -79,26 +79,39 @@ def _mmd_squared(game: "FeatureGAN", points: Array, energy: Array) -> Array:
     return game.height * result
 
 
-def tracked(game: "FeatureGAN", run: Any) -> Tracked:
-    """What the verdict on a run is made of."""
-    points = run.generated_points.transpose("time", "point", "axis").values
-    w2 = run.w2.values
-    if np.any(np.isnan(w2[np.all(np.isfinite(points), axis=(1, 2))])):
-        w2 = run.sliced_w2.values
+def tracked_runs(game: "FeatureGAN", run: Any) -> Tracked:
+    """What the verdicts on all cells and replicas of a run are made of."""
+    points = each_run(run, "generated_points", "time", "point", "axis")
+    runs, records = points.shape[:2]
+    w2 = each_run(run, "w2", "time")
+    unknown = np.any(np.isnan(w2) & np.all(np.isfinite(points), axis=(2, 3)), axis=1)
+    if np.any(unknown):
+        w2 = np.where(unknown[:, None], each_run(run, "sliced_w2", "time"), w2)
+    widths = varied_runs(run).get("bandwidth", np.zeros(0)).tolist()
+    games = {width: game.replace(bandwidth=width) for width in set(widths)}
+    owns = [games[width] for width in widths] or [game] * runs
     deviation = math.sqrt(float(observables.total_variance(np.asarray(game.real))))
     with np.errstate(invalid="ignore", over="ignore"):
         size = np.sqrt(np.mean(np.sum(points**2, axis=-1), axis=-1))
         if "discriminator" in run and not game.fast:
-            size = np.hypot(size, np.linalg.norm(game.states(run)[1], axis=-1))
-        quantiles = np.quantile(points, (0.1, 0.5, 0.9), axis=1).transpose(1, 0, 2).reshape(len(points), -1)
-    occupied, weights = run.occupancy.transpose("time", "mode").values[-1], game.target_modes.weights
-    missing = None
+            coefficients = each_run(run, "discriminator", "time", "feature")
+            for k, own in enumerate(owns):  # cells of a batch are as wide as the widest of them
+                assert own.map is not None
+                size[k] = np.hypot(size[k], np.linalg.norm(coefficients[k, :, : own.map.size], axis=-1))
+        quantiles = np.moveaxis(np.quantile(points, (0.1, 0.5, 0.9), axis=2), 0, 2).reshape(runs, records, -1)
+    occupied, dispersed = each_run(run, "occupancy", "time", "mode")[:, -1], each_run(run, "dispersion", "time")[:, -1]
+    rows = zip(owns, occupied, dispersed, strict=True)
+    missing = [_missing(own.target_modes.weights, held, float(share), deviation) for own, held, share in rows]
+    reference = np.full(runs, deviation) if deviation > 0 else w2[:, 0]
+    return Tracked(w2, size, quantiles, reference, np.array(missing, object), algebraic=np.zeros(runs, bool))
+
+
+def _missing(weights: Array, occupied: Array, dispersed: float, deviation: float) -> str | None:
+    """Which part of the target is missing at the end of a run."""
     if np.any(occupied < 0.25 * weights):
         which = int(np.argmin(occupied - weights))
-        missing = (
+        return (
             f"Mode {which + 1} of {len(weights)} holds {occupied[which]:.3g} of the generated mass, "
             f"{weights[which]:.3g} of the real one."
         )
-    elif deviation > 0 and run.dispersion.values[-1] < 0.05:
-        missing = f"The variance is {run.dispersion.values[-1]:.3g} of the target's."
-    return Tracked(w2, size, quantiles, deviation if deviation > 0 else float(w2[0]), missing)
+    return f"The variance is {dispersed:.3g} of the target's." if deviation > 0 and dispersed < 0.05 else None

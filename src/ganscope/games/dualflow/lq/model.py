@@ -26,8 +26,9 @@ import numpy.typing as npt
 from ganscope.core.checks import numbers_in, real_array
 from ganscope.core.errors import NotApplicable, ParameterError, unknown_name
 from ganscope.core.game import Level, Request, Variable
-from ganscope.core.outcome import Prediction, Spectrum
-from ganscope.games.dualflow.game import SPEEDS, DualGame, Tracked
+from ganscope.core.outcome import Prediction, Predictions, Spectrum
+from ganscope.core.smooth import SmoothField
+from ganscope.games.dualflow.game import SPEEDS, DualGame, Tracked, each_run, varied_runs
 from ganscope.games.dualflow.levels import dual_levels
 from ganscope.games.dualflow.lq import prediction as lq_prediction
 from ganscope.games.dualflow.lq import simulation as lq_run
@@ -84,6 +85,7 @@ class QuadraticGAN(DualGame):
         "quadratic_penalty": {"at_least": 0},
         **SPEEDS,
     }
+    arrays: ClassVar[tuple[str, ...]] = ("target_mean", "target_covariance", "mean", "covariance", "factor")
     followers: ClassVar[Mapping[str, str]] = {"linear_penalty": "critic_penalty", "quadratic_penalty": "critic_penalty"}
 
     target_mean: Any
@@ -199,9 +201,6 @@ class QuadraticGAN(DualGame):
         return super().replace(**changes)
 
     def check_varied(self, name: str, values: Any) -> Array:
-        known = ("target_mean", "target_covariance", "mean", "covariance", "factor")
-        if name not in known:
-            raise unknown_name("over", name, [*self.numeric, *known])
         array = real_array(name, values)
         if array.ndim == 0 or len(array) == 0:
             raise ParameterError(name, values, "an array with a leading axis of cells")
@@ -233,35 +232,40 @@ class QuadraticGAN(DualGame):
         y = [run[name].values.reshape(count, -1) for name in ("linear", "quadratic")]
         return np.concatenate(x, axis=1), np.concatenate(y, axis=1)
 
-    def tracked(self, run: Any) -> Tracked:
-        x, y = self.states(run)
-        variances = np.einsum("taa->ta", run["covariance"].values)
+    def tracked_runs(self, run: Any) -> Tracked:
+        mean, w2 = each_run(run, "mean", "time", "axis"), each_run(run, "w2", "time")
+        variances = np.einsum("ctaa->cta", each_run(run, "covariance", "time", "axis", "other_axis"))
+        others = {"factor": ("axis", "column"), "linear": ("axis",), "quadratic": ("axis", "other_axis")}
         with np.errstate(over="ignore", invalid="ignore"):
-            size = np.sqrt(np.sum(x**2, axis=1) + np.sum(y**2, axis=1))
+            squares = np.sum(mean**2, axis=-1)
+            for name, dims in others.items():
+                squares = squares + np.sum(each_run(run, name, "time", *dims).reshape(*w2.shape, -1) ** 2, axis=-1)
         reach = _NINETY * np.sqrt(np.maximum(variances, 0.0))
-        mean = run["mean"].values
-        return Tracked(
-            distance=run["w2"].values,
-            size=size,
-            coordinates=np.concatenate([mean - reach, mean, mean + reach], axis=1),
-            reference=float(np.sqrt(np.trace(self.target_covariance))) or float(run["w2"].values[0]) or 1.0,
-            # an orbit is narrow only for a while
-            missing=self._missing(float(np.max(np.sum(variances[-max(1, len(variances) // 4) :], axis=1)))),
-            period=lq_prediction.period(self),
-        )
+        # an orbit is narrow only for a while
+        widest = np.max(np.sum(variances[:, -max(1, w2.shape[1] // 4) :], axis=-1), axis=1)
+        varied = varied_runs(run)
+        targets = varied.get("target_covariance", self.target_covariance[None])
+        deviation = np.broadcast_to(np.sqrt(np.einsum("caa->c", targets)), len(w2))
+        reference = np.where(deviation > 0, deviation, np.where(w2[:, 0] != 0, w2[:, 0], 1.0))
+        missing = self._missing(varied, targets, widest)
+        coordinates = np.concatenate([mean - reach, mean, mean + reach], axis=-1)
+        algebraic = np.zeros(len(w2), bool)
+        return Tracked(w2, np.sqrt(squares), coordinates, reference, np.array(missing, object), algebraic=algebraic)
 
-    def _missing(self, variance: float) -> str | None:
-        """Why a generator that ends with this total variance leaves part of the target out."""
-        wanted = factor_of(self.target_covariance)
-        total = float(np.sum(wanted**2))
-        if total == 0:
-            return None
-        if variance < _DISPERSED * total:
-            return f"the generator's total variance is {variance / total:.3g} of the target's"
-        rank, full = self.rank, lq_run.rank_of(wanted)
-        if rank < full:
-            return f"the generator's covariance has rank {rank}, the target's {full}"
-        return None
+    def rotation(self, run: Any) -> float:
+        del run
+        return lq_prediction.period(self)
+
+    def _missing(self, varied: Mapping[str, Array], targets: Array, variances: Array) -> list[str | None]:
+        """Why generators that end with these total variances leave part of their targets out, shape `[runs]`."""
+        if "covariance" in varied:
+            ranks = [lq_run.rank_of(factor_of(own)) for own in varied["covariance"]]
+        else:
+            ranks = [lq_run.rank_of(own) for own in varied.get("factor", [self.initial_factor])]
+        wanted = [factor_of(target) for target in targets]
+        known = ranks, [lq_run.rank_of(own) for own in wanted], [np.sum(own**2) for own in wanted], variances
+        rows = zip(*(np.broadcast_to(values, len(variances)).tolist() for values in known), strict=True)
+        return [_left_out(*row) for row in rows]
 
     def predict(
         self, level: str | None = None, rule: str | None = None, step_size: float | None = None, **options: Any
@@ -269,12 +273,25 @@ class QuadraticGAN(DualGame):
         del options
         return lq_prediction.predict(self, level, rule, step_size)
 
+    def predict_cells(
+        self, over: Mapping[str, Any], level: str | None, rule: str | None, step_size: float | None, **options: Any
+    ) -> Predictions:
+        del options
+        return lq_prediction.predict_cells(self, over, level, rule, step_size)
+
     def largest_step(self, level: str, **options: Any) -> float:
         """Largest stable step of a scheme at the equilibrium closest to the target; see `gs.largest_step`."""
         state = lq_prediction.best_equilibrium(self)
         if state is None:
             raise NotApplicable("with quadratic_penalty 0 a generator of lower rank than the target never rests")
         return lq_prediction.largest_step(self, state, level, **options)
+
+    def smooth_field(
+        self, level: str | None = None, rule: str | None = None, step_size: float | None = None, start: Any = None
+    ) -> SmoothField:
+        from ganscope.games.dualflow.branch import lq_field
+
+        return lq_field(self, level, rule, step_size, start)
 
     def linear_spectrum(self, at: Any = None, rule: str | None = None, **options: Any) -> Spectrum:
         """Eigenvalues of the flow, or multipliers of a scheme, at an equilibrium.
@@ -307,3 +324,12 @@ class QuadraticGAN(DualGame):
                 as_symmetric("quadratic", at[3], size),
             )
         return lq_prediction.spectrum_at(self, at, rule, **options)
+
+
+def _left_out(rank: int, full: int, total: float, variance: float) -> str | None:
+    """What a law of this rank and total variance lacks of a target of rank `full` and total variance `total`."""
+    if total == 0:
+        return None
+    if variance < _DISPERSED * total:
+        return f"the generator's total variance is {variance / total:.3g} of the target's"
+    return f"the generator's covariance has rank {rank}, the target's {full}" if rank < full else None

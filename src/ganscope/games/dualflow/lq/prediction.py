@@ -1,7 +1,9 @@
 """What theory says about a linear-quadratic GAN: where it ends, how fast, and at which speeds and steps it changes."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,8 +12,10 @@ import numpy.typing as npt
 from ganscope.analysis.spectrum import spectrum_of, stability_of
 from ganscope.core.checks import number, one_of
 from ganscope.core.errors import unknown_name
-from ganscope.core.outcome import Equilibrium, Outcome, Prediction, Spectrum
+from ganscope.core.outcome import Equilibrium, Prediction, Predictions, Spectrum
+from ganscope.games.dualflow.answers import Answers, Numbers, chosen, everywhere, gathered, of_one
 from ganscope.games.dualflow.levels import FLOW, SCHEMES, check_options, step_of
+from ganscope.games.dualflow.lq.parts import NEUTRAL, Parts, parts_of
 from ganscope.games.dualflow.lq.simulation import rank_of
 from ganscope.games.dualflow.lq.state import Field, LqState, scheme_matrix
 from ganscope.games.dualflow.lq.theory import (
@@ -20,11 +24,12 @@ from ganscope.games.dualflow.lq.theory import (
     critical_ratio_at,
     critical_speed_ratio,
     equilibria,
-    orbit_period,
+    full_equilibrium,
+    orbit_duration,
+    orbit_ends,
     principal_components,
     small_period,
     target_distance,
-    turning_points,
 )
 from ganscope.games.dualflow.questions import asked
 
@@ -35,16 +40,12 @@ Array = npt.NDArray[np.float64]
 
 # The midpoint rule is for flat spaces only.
 _SCHEMES = SCHEMES[:-1]
-# Eigenvalues, or multipliers minus 1, that belong to continua of equilibria, beside the errors of a Jacobian.
-_NEUTRAL = 1e-7
 # Relative distance from a critical ratio that is close to critical; growth, per unit of time or per step, that is none.
 _CLOSE, _MARGINAL = 0.02, 1e-9
 # Share of the critical ratio of the smallest component below which violent starts were seen to lose a direction.
 _SLOW = 0.01
 # Entries in the target's principal directions that a start counts as lying in, relative to its size.
 _ALIGNED = 1e-15
-# Largest steps are searched between these, in units of the inverse of the flow's fastest rate.
-_SHORTEST, _LONGEST = 1e-3, 1e4
 
 
 def spectrum_at(
@@ -55,7 +56,7 @@ def spectrum_at(
     if rule is None or rule == FLOW:
         if step_size is not None or options:
             raise unknown_name("option", next(iter(options), "step_size"), ["at", "rule"])
-        return spectrum_of(matrix, neutral=_NEUTRAL)
+        return spectrum_of(matrix, neutral=NEUTRAL)
     scheme = one_of("rule", rule, (FLOW, *_SCHEMES))
     known = [name for name in ("order", "discriminator_steps") if name in game.levels[scheme].options]
     for name in options:
@@ -64,7 +65,7 @@ def spectrum_at(
     step = number("step_size", step_of(step_size), above=0)
     split = game.axes * (1 + state.factor.shape[1])
     return spectrum_of(
-        scheme_matrix(matrix, split, scheme, step, **check_options(options)), is_map=True, neutral=_NEUTRAL
+        scheme_matrix(matrix, split, scheme, step, **check_options(options)), is_map=True, neutral=NEUTRAL
     )
 
 
@@ -75,23 +76,15 @@ def _flow_matrix(game: "QuadraticGAN", state: LqState) -> Array:
 
 def best_equilibrium(game: "QuadraticGAN") -> LqState | None:
     """The equilibrium closest to the target among those that the generator's rank allows."""
-    found = _of_rank(game)
-    return found[0][1] if found else None
-
-
-def _of_rank(game: "QuadraticGAN") -> list[tuple[str, LqState]]:
-    rank = game.rank
-    field = game.field(max(rank, 1))
-    states = equilibria(field, rank)
-    most = min(rank, rank_of(game.target_covariance))
-    return [(name, state) for name, state in states if rank_of(state.factor) == most]
+    states = _Case.of(game).states
+    return states[0][1] if states else None
 
 
 def period(game: "QuadraticGAN") -> float:
     """Period of the slowest rotation that matters, NaN if there is none."""
-    orbit = _line_orbit(game)
-    if orbit is not None:
-        return orbit["period"]
+    orbit = _line_orbit(game, np.array([game.generator_lr]), np.array([game.discriminator_lr]))
+    if orbit:
+        return float(orbit["period"][0])
     state = best_equilibrium(game)
     if state is None:
         return math.nan
@@ -106,129 +99,220 @@ def _centred(game: "QuadraticGAN") -> bool:
     return not (np.any(game.target_mean) or np.any(game.mean) or np.any(start.linear))
 
 
-def _line_orbit(game: "QuadraticGAN") -> dict[str, float] | None:
-    """Turning points and period on a line without penalty and centred, None elsewhere."""
+def _line_orbit(game: "QuadraticGAN", generator_lr: Array, discriminator_lr: Array) -> dict[str, Array]:
+    """Turning points and period on a line without penalty and centred, `[cells]`; nothing elsewhere."""
     if game.axes > 1 or game.quadratic_penalty != 0 or not _centred(game) or game.rank == 0:
-        return None
+        return {}
     target = float(np.sqrt(game.target_covariance[0, 0]))
     if target == 0:
-        return None
-    about = (
-        float(np.linalg.norm(game.initial_factor)),
-        target,
-        float(game.initial.quadratic[0, 0]),
-        game.generator_lr,
-        game.discriminator_lr,
-    )
-    low, high = turning_points(*about)
-    return {"lowest_std": low, "highest_std": high, "period": orbit_period(*about)}
+        return {}
+    std, quadratic = float(np.linalg.norm(game.initial_factor)), float(game.initial.quadratic[0, 0])
+    # what the orbit depends on beside its start at rest
+    ratios, which = np.unique(generator_lr / discriminator_lr * quadratic**2, return_inverse=True)
+    ends = [orbit_ends(std, target, quadratic, float(ratio)) for ratio in ratios]
+    low, high = np.array(ends)[which].T
+    duration = np.array([orbit_duration(*own) for own in ends])[which]
+    period = duration / (target * np.sqrt(generator_lr * discriminator_lr))
+    return {"lowest_std": target * np.exp(low), "highest_std": target * np.exp(high), "period": period}
 
 
 @dataclass(frozen=True)
 class _Case:
-    """What the verdict is made from.
+    """A game at many speeds, and what is said about it.
 
     Attributes:
-        game: The game.
-        rank, target_rank: Of both covariances.
-        states: Equilibria that the generator's rank allows, the closest to the target first.
+        game: The game; its own speeds play no part.
+        generator_lr, discriminator_lr: Shape `[cells]`.
         scheme: The scheme that is spoken about, None for the flow.
         step: Its step size.
     """
 
     game: "QuadraticGAN"
-    rank: int
-    target_rank: int
-    states: list[tuple[str, LqState]]
-    scheme: str | None
-    step: float
+    generator_lr: Array
+    discriminator_lr: Array
+    scheme: str | None = None
+    step: float = 0.0
+
+    @classmethod
+    def of(cls, game: "QuadraticGAN", scheme: str | None = None, step: float = 0.0) -> "_Case":
+        """A game at its own speeds."""
+        return cls(game, np.array([game.generator_lr]), np.array([game.discriminator_lr]), scheme, step)
+
+    def __len__(self) -> int:
+        return len(self.generator_lr)
+
+    @cached_property
+    def rank(self) -> int:
+        """Rank of the generator's covariance."""
+        return self.game.rank
+
+    @cached_property
+    def target_rank(self) -> int:
+        """Rank of the target's covariance."""
+        return rank_of(self.game.target_covariance)
 
     @property
     def full(self) -> bool:
         """Whether the generator has rank enough for the target."""
         return self.rank >= self.target_rank
 
-    def growth(self, state: LqState) -> float:
-        """Growth of the largest perturbation that the start can excite: rate of the flow, log modulus of a scheme."""
-        field: Field = self.game.field(state.factor.shape[1])
-        matrix = _flow_matrix(self.game, state)
-        if self.scheme is not None:
-            matrix = scheme_matrix(matrix, field.split, self.scheme, self.step)
-        if _centred(self.game):
-            keep = np.flatnonzero(field.shape_only)
-            matrix = matrix[np.ix_(keep, keep)]
-        values = np.linalg.eigvals(matrix)
-        moving = values[np.abs(values - (0 if self.scheme is None else 1)) > _NEUTRAL]
-        if len(moving) == 0:
-            return 0.0
-        if self.scheme is None:
-            return float(np.max(moving.real))
-        largest = float(np.max(np.abs(moving)))
-        return math.log(largest) if largest > 0 else -math.inf
+    @cached_property
+    def field(self) -> Field:
+        """The flow, for a factor of as many columns as its rank."""
+        return self.game.field(max(self.rank, 1))
+
+    @cached_property
+    def centred(self) -> bool:
+        """Whether mean and w stay at 0 for ever."""
+        return _centred(self.game)
+
+    @cached_property
+    def equilibria(self) -> list[tuple[str, LqState]]:
+        """All that are listed, the closest to the target first."""
+        return equilibria(self.field, self.rank)
+
+    @cached_property
+    def states(self) -> list[tuple[str, LqState]]:
+        """Those that the generator's rank allows."""
+        if self.full:
+            own = full_equilibrium(self.field, self.rank)
+            return [] if own is None else [own]
+        return [(name, state) for name, state in self.equilibria if rank_of(state.factor) == self.rank]
+
+    @cached_property
+    def excitable(self) -> list[Parts]:
+        """The linearisations at these, against perturbations that the start can excite."""
+        return [parts_of(self.field, state, self.centred) for _, state in self.states]
+
+    @cached_property
+    def best(self) -> Parts:
+        """The linearisation at the first of them."""
+        return parts_of(self.field, self.states[0][1]) if self.centred else self.excitable[0]
+
+    @property
+    def asked(self) -> tuple[Any, ...]:
+        """What `Parts` wants to know."""
+        return self.generator_lr, self.discriminator_lr, self.scheme, self.step
+
+    @cached_property
+    def growth(self) -> Array:
+        """Growth of the largest perturbation that the start can excite, at each of the states; `[states, cells]`."""
+        return np.reshape([parts.growth(*self.asked) for parts in self.excitable], (-1, len(self)))
+
+    @cached_property
+    def ratio(self) -> Array:
+        """Ratio of the speeds, `[cells]`."""
+        return self.discriminator_lr / self.generator_lr
+
+    @cached_property
+    def critical(self) -> float:
+        """Speed ratio above which the equilibrium closest to the target holds, for a generator of low rank."""
+        game = self.game
+        if game.quadratic_penalty == 0 or not self.states:
+            return math.inf
+        if self.centred and self.rank > 0:
+            return critical_speed_ratio(game.target_covariance, self.rank, game.quadratic_penalty)
+        return critical_ratio_at(self.field, self.states[0][1], self.centred)
+
+    @cached_property
+    def missed(self) -> float:
+        """W2 that a generator of low rank misses at least."""
+        return collapse_distance(self.game.target_covariance, self.rank)
+
+    @cached_property
+    def aligned(self) -> bool:
+        """Whether a generator of low rank starts on principal components, so that it never turns."""
+        return _aligned(self) or (self.rank == 0 and self.centred)
+
+    @cached_property
+    def squeezed(self) -> npt.NDArray[np.bool_]:
+        """Where the discriminator is so slow that a generator of full rank was seen to lose a direction, `[cells]`."""
+        game = self.game
+        if game.axes == 1 or self.target_rank == 0:
+            return np.zeros(len(self), bool)
+        if game.quadratic_penalty == 0:
+            return np.ones(len(self), bool)
+        critical = critical_speed_ratio(game.target_covariance, self.target_rank - 1, game.quadratic_penalty)
+        return np.asarray(self.ratio < _SLOW * critical)
 
 
 def predict(game: "QuadraticGAN", level: str | None, rule: str | None, step_size: float | None) -> Prediction:
     """What theory says; see `QuadraticGAN`."""
     level, step = asked(game, level, rule, step_size)
     scheme = None if level == FLOW else level
-    target_rank = rank_of(game.target_covariance)
-    case = _Case(game, game.rank, target_rank, _of_rank(game), scheme, step)
-    outcome, detail, margin, reasons, near = _verdict(case)
-    best = case.states[0][1] if case.states else None
-    spectrum = None
-    if best is not None:
-        spectrum = spectrum_at(game, best, scheme, case.step if scheme else None)
-    about: dict[str, Any] = {"level": level, "step_size": None if scheme is None else case.step, "game": game}
+    case = _Case.of(game, scheme, step)
+    answers = _answers(case)
     return Prediction(
-        outcome,
-        detail,
-        margin,
-        tuple(reasons),
-        near,
-        thresholds=_thresholds(case),
+        *answers.heads,
+        tuple(_reasons(case, answers)),
+        bool(answers.near[0]),
+        thresholds=of_one(answers.thresholds),
         equilibria=_equilibria(case),
-        rates={} if spectrum is None else {"rate": spectrum.rate, "period": spectrum.period},
-        **about,
+        rates=of_one(answers.rates),
+        level=level,
+        step_size=None if scheme is None else step,
+        game=game,
     )
 
 
+def predict_cells(
+    game: "QuadraticGAN", over: Mapping[str, Array], level: str | None, rule: str | None, step_size: float | None
+) -> Predictions:
+    """`predict` for many variants of a game; those that differ in their speeds only are one case."""
+    level, step = asked(game, level, rule, step_size)
+    cells = len(next(iter(over.values())))
+    speeds = [over.get(name, np.full(cells, getattr(game, name))) for name in ("generator_lr", "discriminator_lr")]
+    others = {name: values for name, values in over.items() if name not in ("generator_lr", "discriminator_lr")}
+    rows = [values.reshape(cells, -1) for values in others.values()] or [np.zeros((cells, 1))]
+    _, first, label = np.unique(np.concatenate(rows, axis=1), axis=0, return_index=True, return_inverse=True)
+    order = np.argsort(label.ravel(), kind="stable")
+    groups = np.split(order, np.cumsum(np.bincount(label.ravel()))[:-1])
+    parts = []
+    for one, which in zip(first, groups, strict=True):
+        own = game.replace(**{name: values[one] for name, values in others.items()}) if others else game
+        case = _Case(own, speeds[0][which], speeds[1][which], None if level == FLOW else level, step)
+        parts.append((which, _answers(case)))
+    return gathered(parts, cells).predictions()
+
+
+def _answers(case: _Case) -> Answers:
+    label, margin, near = _of_full_rank(case) if case.full else _of_low_rank(case)
+    rates: dict[str, Any] = {}
+    if case.states:
+        spectra = case.best.spectra(*case.asked)
+        rates = {"rate": spectra.rate, "period": spectra.period}
+    return Answers(label, margin, near, _thresholds(case), everywhere(rates, len(case)))
+
+
 def _equilibria(case: _Case) -> list[Equilibrium]:
-    game, found = case.game, []
-    for name, state in equilibria(game.field(max(case.rank, 1)), case.rank):
-        values = spectrum_at(game, state, case.scheme, case.step if case.scheme else None)
+    found = []
+    for name, state in case.equilibria:
+        values = spectrum_at(case.game, state, case.scheme, case.step if case.scheme else None)
         found.append(Equilibrium(state, values, stability_of(values), name))
     return found
 
 
-def _thresholds(case: _Case) -> dict[str, Any]:
+def _thresholds(case: _Case) -> Numbers:
     game = case.game
-    found: dict[str, Any] = {"speed_ratio": game.discriminator_lr / game.generator_lr}
+    found: dict[str, Any] = {"speed_ratio": case.ratio}
     values, _ = principal_components(game.target_covariance)
     if not case.full:
-        found["collapse_w2"] = collapse_distance(game.target_covariance, case.rank)
-        found["critical_speed_ratio"] = _critical_ratio(case)
+        found["collapse_w2"], found["critical_speed_ratio"] = case.missed, case.critical
         if game.linear_penalty > 0:
             found["mean_escape_variance"] = 2 * game.quadratic_penalty / game.linear_penalty
-    if values[0] > 0 and case.rank > 0:
-        speeds = (game.generator_lr, game.discriminator_lr)
-        found["small_period"] = [small_period(math.sqrt(v), *speeds) for v in values[: case.rank] if v > 0]
-    found |= _line_orbit(game) or {}
-    small = len(game.field(max(case.rank, 1)).shape_only) <= MOST_COORDINATES
-    if small and case.states and _stable(game, case.states[0][1]):
-        for scheme in _SCHEMES:
-            found[f"largest_step_{scheme}"] = largest_step(game, case.states[0][1], scheme)
-    return found
-
-
-def _critical_ratio(case: _Case) -> float:
-    """Speed ratio above which the equilibrium closest to the target holds."""
-    game = case.game
-    if game.quadratic_penalty == 0 or not case.states:
-        return math.inf
-    if _centred(game) and case.rank > 0:
-        return critical_speed_ratio(game.target_covariance, case.rank, game.quadratic_penalty)
-    state = case.states[0][1]
-    return critical_ratio_at(game.field(state.factor.shape[1]), state, _centred(game))
+    strong = values[: case.rank][values[: case.rank] > 0]
+    if len(strong):
+        units = np.array([small_period(math.sqrt(v)) for v in strong])
+        found["small_period"] = units / np.sqrt(case.generator_lr * case.discriminator_lr)[:, None]
+    found |= _line_orbit(game, case.generator_lr, case.discriminator_lr)
+    numbers = everywhere(found, len(case))
+    if len(case.field.shape_only) <= MOST_COORDINATES and case.states:
+        parts, speeds = case.excitable[0], (case.generator_lr, case.discriminator_lr)
+        stable = parts.growth(*speeds) <= NEUTRAL
+        if stable.any():
+            for scheme in _SCHEMES:
+                numbers[f"largest_step_{scheme}"] = parts.largest_steps(*speeds, scheme), stable
+    return numbers
 
 
 def largest_step(game: "QuadraticGAN", state: LqState, scheme: str, **options: Any) -> float:
@@ -243,40 +327,11 @@ def largest_step(game: "QuadraticGAN", state: LqState, scheme: str, **options: A
     Returns:
         0 if it leaves at every step size, infinity if at none.
     """
-    matrix = _flow_matrix(game, state)
-    split = game.axes * (1 + state.factor.shape[1])
-    if _centred(game):
-        keep = game.field(state.factor.shape[1]).shape_only
-        split = int(np.sum(keep[:split]))
-        matrix = matrix[np.ix_(np.flatnonzero(keep), np.flatnonzero(keep))]
-    fastest = float(np.max(np.abs(np.linalg.eigvals(matrix))))
-    if fastest == 0:
-        return math.inf
-
-    def leaves(step: float) -> bool:
-        values = np.linalg.eigvals(scheme_matrix(matrix, split, scheme, step, **options))
-        # a marginal pair of multipliers is only good to the root of the rounding error
-        return bool(np.max(np.abs(values)) > 1 + 1e-9 + 1e-10 * step * fastest)
-
-    grid = np.geomspace(_SHORTEST, _LONGEST, 141) / fastest
-    outside = next((k for k, step in enumerate(grid) if leaves(step)), None)
-    if outside is None:
-        return math.inf
-    if outside == 0:
-        return 0.0
-    low, high = float(grid[outside - 1]), float(grid[outside])
-    for _ in range(60):
-        middle = math.sqrt(low * high)
-        low, high = (low, middle) if leaves(middle) else (middle, high)
-    return (low + high) / 2
-
-
-def _stable(game: "QuadraticGAN", state: LqState) -> bool:
-    return _Case(game, 0, 0, [], None, 1.0).growth(state) <= _NEUTRAL
-
-
-def _verdict(case: _Case) -> tuple[Outcome, str, float, list[str], bool]:
-    return _of_full_rank(case) if case.full else _of_low_rank(case)
+    parts = parts_of(game.field(state.factor.shape[1]), state, _centred(game))
+    if options.get("discriminator_steps", 1) > 1:
+        parts = Parts(parts.modes[:0], [*((mode, 1) for mode in parts.modes), *parts.blocks])
+    speeds = np.array([game.generator_lr]), np.array([game.discriminator_lr])
+    return float(parts.largest_steps(*speeds, scheme, **options)[0])
 
 
 def _resting(game: "QuadraticGAN") -> bool:
@@ -287,14 +342,41 @@ def _resting(game: "QuadraticGAN") -> bool:
     return idle and target_distance(field, start) <= 1e-12 * scale
 
 
-def _of_full_rank(case: _Case) -> tuple[Outcome, str, float, list[str], bool]:
-    game, state = case.game, case.states[0][1]
-    growth = case.growth(state)
+def _of_full_rank(case: _Case) -> tuple[npt.NDArray[np.object_], Array, npt.NDArray[np.bool_]]:
+    """Labels, margins and whether they are near critical."""
+    cells, growth = len(case), case.growth[0]
+    if _resting(case.game):
+        return chosen(cells, (True, "converged")), np.full(cells, math.inf), np.zeros(cells, bool)
+    neutral, decays = np.abs(growth) <= _MARGINAL, growth < 0
+    label = chosen(cells, (neutral, "orbiting"), (decays, "converged"), (True, "unknown"))
+    return label, np.where(decays & ~neutral, -growth, growth), neutral | (decays & case.squeezed)
+
+
+def _of_low_rank(case: _Case) -> tuple[npt.NDArray[np.object_], Array, npt.NDArray[np.bool_]]:
+    """Labels, margins and whether they are near critical."""
+    cells, critical = len(case), case.critical
+    if case.game.quadratic_penalty == 0:
+        return chosen(cells, (True, "cycling")), np.full(cells, math.inf), np.full(cells, case.scheme is not None)
+    margin = case.ratio - critical
+    if case.aligned:
+        return chosen(cells, (True, "settled")), margin, case.ratio < critical
+    holds = (case.growth < 0).any(axis=0)
+    near = np.abs(margin) < _CLOSE * critical if math.isfinite(critical) else np.zeros(cells, bool)
+    return chosen(cells, (holds, "settled"), (True, "cycling")), margin, near
+
+
+def _reasons(case: _Case, answers: Answers) -> list[str]:
+    """The answer about a single game, in words."""
+    return _why_full(case, str(answers.detail[0])) if case.full else _why_low(case)
+
+
+def _why_full(case: _Case, label: str) -> list[str]:
+    game, growth = case.game, float(case.growth[0, 0])
     name = "the flow" if case.scheme is None else f"{case.scheme} with step_size {case.step:g}"
     unit = "per unit of time" if case.scheme is None else "per step"
     if _resting(game):
-        return Outcome.CONVERGED, "converged", math.inf, ["the generator starts at the target"], False
-    if abs(growth) <= _MARGINAL:
+        return ["the generator starts at the target"]
+    if label == "orbiting":
         reasons = [
             f"without quadratic_penalty small deviations of the covariance neither grow nor decay under {name}: it "
             "orbits the target"
@@ -302,49 +384,37 @@ def _of_full_rank(case: _Case) -> tuple[Outcome, str, float, list[str], bool]:
         if game.axes == 1 and case.scheme is None:
             reasons.append("on a line every orbit is closed")
         reasons.append("without penalty there is no margin: any damping would end the orbit, any anti-damping open it")
-        return Outcome.OSCILLATING, "orbiting", growth, reasons, True
-    if growth < 0:
+        return reasons
+    if label == "converged":
         reasons = [f"the target is the only equilibrium of full rank, and deviations decay at {-growth:.4g} {unit}"]
         if case.scheme is not None:
             reasons.append(f"{name} is judged beside the target; far from it a step may be too long all the same")
-        elif game.axes == 1 and _centred(game):
+        elif game.axes == 1 and case.centred:
             reasons.append(
                 "on a line and centred, the invariant of the unpenalised game decreases: it always converges"
             )
         else:
             reasons.append("that every start of full rank gets there is observed, not proved")
-        squeezed = _may_squeeze(case)
-        if squeezed:
+        if case.squeezed[0]:
             reasons.append(
                 "against so slow a discriminator a start far from the target can squeeze a direction for good and end "
                 "collapsed"
             )
-        return Outcome.CONVERGED, "converged", -growth, reasons, squeezed
+        return reasons
     reasons = [f"deviations from the target grow at {growth:.4g} {unit} under {name}"]
-    largest = largest_step(game, state, case.scheme) if case.scheme else 0.0
+    largest = largest_step(game, case.states[0][1], case.scheme) if case.scheme else 0.0
     if largest > 0:
         reasons.append(f"it converges or orbits for step_size below {largest:.4g}")
     reasons.append(
         "the run spirals away from the target, and may squeeze a direction so long that it counts as collapsed"
     )
-    return Outcome.UNDECIDED, "unknown", growth, reasons, False
-
-
-def _may_squeeze(case: _Case) -> bool:
-    """Whether the discriminator is so slow that a generator of full rank was seen to lose a direction."""
-    game = case.game
-    if game.axes == 1 or case.target_rank == 0:
-        return False
-    if game.quadratic_penalty == 0:
-        return True
-    critical = critical_speed_ratio(game.target_covariance, case.target_rank - 1, game.quadratic_penalty)
-    return game.discriminator_lr / game.generator_lr < _SLOW * critical
+    return reasons
 
 
 def _aligned(case: _Case) -> bool:
     """Whether the generator starts on principal components, so that it never turns."""
     game, start = case.game, case.game.initial
-    if not _centred(game):
+    if not case.centred:
         return False
     _, vectors = principal_components(game.target_covariance)
     rows = np.max(np.abs(vectors.T @ start.factor), axis=1)
@@ -355,13 +425,11 @@ def _aligned(case: _Case) -> bool:
     return bool(np.max(block, initial=0.0) <= _ALIGNED * np.max(np.abs(start.quadratic), initial=0.0))
 
 
-def _of_low_rank(case: _Case) -> tuple[Outcome, str, float, list[str], bool]:
+def _why_low(case: _Case) -> list[str]:
     game = case.game
-    ratio = game.discriminator_lr / game.generator_lr
-    missed = collapse_distance(game.target_covariance, case.rank)
     reasons = [
         f"the generator's covariance keeps its rank {case.rank} below the target's {case.target_rank}: it misses at "
-        f"least {missed:.4g} of W2"
+        f"least {case.missed:.4g} of W2"
     ]
     if game.quadratic_penalty == 0:
         reasons.append("without quadratic_penalty the discriminator grows along what is missed: nothing rests")
@@ -369,24 +437,22 @@ def _of_low_rank(case: _Case) -> tuple[Outcome, str, float, list[str], bool]:
             reasons.append(
                 "in the long run every step_size is too long for it: the run blows up, or a step has no solution"
             )
-        return Outcome.COLLAPSED, "cycling", math.inf, reasons, case.scheme is not None
-    critical = _critical_ratio(case)
-    margin = ratio - critical
-    near = abs(margin) < _CLOSE * critical if math.isfinite(critical) else False
-    if _aligned(case) or (case.rank == 0 and _centred(game)):
+        return reasons
+    if case.aligned:
         reasons.append(
             "it starts exactly on principal components and stays there; the smallest perturbation would tell whether "
             "that holds"
         )
-        return Outcome.COLLAPSED, "settled", margin, reasons, ratio < critical
-    holding = [(name, state) for name, state in case.states if case.growth(state) < 0]
-    word = "settles" if holding else "finds no rest and wanders"
+        return reasons
+    holding = np.flatnonzero(case.growth[:, 0] < 0)
+    word = "settles" if len(holding) else "finds no rest and wanders"
     reasons.append(
-        f"discriminator_lr / generator_lr = {ratio:.4g}, and the collapsed state next to the target holds above "
-        f"{critical:.4g}: it {word}"
+        f"discriminator_lr / generator_lr = {float(case.ratio[0]):.4g}, and the collapsed state next to the target "
+        f"holds above {case.critical:.4g}: it {word}"
     )
-    if holding and holding[0] is not case.states[0]:
-        reasons.append(f"the state that holds is {holding[0][0]}")
-    if holding:
-        reasons.append(f"W2 stays at {target_distance(game.field(max(case.rank, 1)), holding[0][1]):.4g}")
-    return Outcome.COLLAPSED, "settled" if holding else "cycling", margin, reasons, near
+    if len(holding):
+        name, state = case.states[holding[0]]
+        if holding[0] > 0:
+            reasons.append(f"the state that holds is {name}")
+        reasons.append(f"W2 stays at {target_distance(case.field, state):.4g}")
+    return reasons

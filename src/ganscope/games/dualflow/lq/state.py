@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ganscope.analysis.linearisation import jacobian
 from ganscope.core.plain import plain_dict
 from ganscope.games.dualflow.levels import EXPLICIT, JKO, JKO_SEQUENTIAL, MIDPOINT, NASH, ORDERS
 
@@ -119,8 +118,18 @@ class Field:
         )
 
     def linearisation(self, z: Array) -> Array:
-        """Jacobian of `velocity`; the field is a cubic polynomial, so that the differences are exact up to rounding."""
-        return jacobian(self.velocity, z)
+        """Jacobian of `velocity` at coordinates `[N]`: its columns are what displacements along each one become."""
+        mean, factor, _, quadratic = self.unpack(z)
+        d_mean, d_factor, d_linear, d_quadratic = self.unpack(np.eye(len(z)))
+        half = d_factor @ factor.T + d_mean[:, :, None] * mean
+        upper = np.triu_indices(self.axes)
+        columns = [
+            d_quadratic @ mean + d_mean @ quadratic + d_linear,
+            (d_quadratic @ factor + quadratic @ d_factor).reshape(len(z), -1),
+            -d_mean - self.linear_penalty * d_linear,
+            (-(half + np.swapaxes(half, 1, 2)) / 2 - self.quadratic_penalty * d_quadratic)[:, upper[0], upper[1]],
+        ]
+        return np.concatenate(columns, axis=1).T.copy()
 
     def with_speeds(self, matrix: Array, generator_lr: float, discriminator_lr: float) -> Array:
         """A Jacobian of `velocity` times the speeds of the players."""
@@ -129,39 +138,40 @@ class Field:
 
 
 def scheme_matrix(
-    matrix: Array, split: int, scheme: str, step: float, order: str = ORDERS[0], discriminator_steps: int = 1
+    matrix: Array, split: int, scheme: str, step: npt.ArrayLike, order: str = ORDERS[0], discriminator_steps: int = 1
 ) -> Array:
     """What one step of a scheme does to a small displacement from an equilibrium.
 
     Args:
-        matrix: Jacobian of the flow there.
+        matrix: Jacobian of the flow there, shape `[..., n, n]`.
         split: How many coordinates are the generator's; they come first.
         scheme: Of `levels.SCHEMES`.
-        step: Step size.
+        step: Step size, broadcast with the leading axes.
         order: Who moves first in sequential schemes.
         discriminator_steps: How often the discriminator moves per step of the generator.
     """
-    size = len(matrix)
-    one = np.eye(size)
+    size = matrix.shape[-1]
+    change = np.asarray(step, np.float64)[..., None, None] * matrix
+    one = np.broadcast_to(np.eye(size), change.shape)
     if scheme == NASH:
-        return np.asarray(np.linalg.inv(one - step * matrix), np.float64)
+        return np.asarray(np.linalg.inv(one - change), np.float64)
     if scheme == MIDPOINT:
-        return np.asarray(np.linalg.solve(one - step / 2 * matrix, one + step / 2 * matrix), np.float64)
+        return np.asarray(np.linalg.solve(one - change / 2, one + change / 2), np.float64)
     generator, discriminator = slice(0, split), slice(split, size)
 
     def moved(own: slice, repeats: int) -> Array:
         """The map that moves one player's coordinates and keeps the other's."""
         single = one.copy()
         if scheme in (JKO, JKO_SEQUENTIAL):
-            count = own.stop - own.start
-            rows = step * matrix[own]
-            rows[:, own] = np.eye(count)
-            single[own] = np.linalg.solve(np.eye(count) - step * matrix[own, own], rows)
+            here = one[..., own, own]
+            rows = change[..., own, :].copy()
+            rows[..., own] = here
+            single[..., own, :] = np.linalg.solve(here - change[..., own, own], rows)
         else:
-            single[own] += step * matrix[own]
-        return np.linalg.matrix_power(single, repeats)
+            single[..., own, :] += change[..., own, :]
+        return np.asarray(np.linalg.matrix_power(single, repeats) if repeats > 1 else single)
 
     first, second = moved(generator, 1), moved(discriminator, discriminator_steps)
     if scheme in (EXPLICIT, JKO):
-        return np.concatenate([first[generator], second[discriminator]])
-    return second @ first if order == ORDERS[0] else first @ second
+        return np.concatenate([first[..., generator, :], second[..., discriminator, :]], axis=-2)
+    return np.asarray(second @ first if order == ORDERS[0] else first @ second)

@@ -34,6 +34,7 @@ from ganscope.analysis.newton import newton
 from ganscope.core.checks import integer, number
 from ganscope.core.errors import ParameterError
 from ganscope.games.dualflow.lq.gaussian import as_covariance, factor_w2
+from ganscope.games.dualflow.lq.parts import parts_of
 from ganscope.games.dualflow.lq.state import Field, LqState
 
 Array = npt.NDArray[np.float64]
@@ -113,12 +114,8 @@ def equilibria(field: Field, rank: int) -> list[tuple[str, LqState]]:
     """
     values, vectors = principal_components(field.target_covariance)
     positive = int(np.sum(values > 0))
-    found: list[tuple[str, LqState]] = []
-    if rank >= positive:
-        full = np.zeros((field.axes, field.columns))
-        full[:, :positive] = vectors[:, :positive] * np.sqrt(values[:positive])
-        zero = np.zeros(field.axes)
-        found.append(("full", LqState(field.target_mean, full, zero, np.zeros((field.axes, field.axes)))))
+    full = full_equilibrium(field, rank)
+    found = [] if full is None else [full]
     large = len(field.shape_only) > MOST_COORDINATES
     if field.quadratic_penalty == 0 or (large and found):
         return found
@@ -139,6 +136,17 @@ def equilibria(field: Field, rank: int) -> list[tuple[str, LqState]]:
             if polished is not None and not any(_same(polished, other) for _, other in found):
                 found.append((name, polished))
     return sorted(found, key=lambda item: target_distance(field, item[1]))
+
+
+def full_equilibrium(field: Field, rank: int) -> tuple[str, LqState] | None:
+    """The equilibrium at the target, with its label; None if the rank is too low for it. Arguments as `equilibria`."""
+    values, vectors = principal_components(field.target_covariance)
+    positive = int(np.sum(values > 0))
+    if rank < positive:
+        return None
+    factor = np.zeros((field.axes, field.columns))
+    factor[:, :positive] = vectors[:, :positive] * np.sqrt(values[:positive])
+    return "full", LqState(field.target_mean, factor, np.zeros(field.axes), np.zeros((field.axes, field.axes)))
 
 
 def _subsets(count: int, largest: int) -> list[tuple[int, ...]]:
@@ -196,13 +204,6 @@ def target_distance(field: Field, state: LqState) -> float:
     return float(factor_w2(state.mean - field.target_mean, state.factor, vectors * np.sqrt(values)))
 
 
-def growth_rate(matrix: Array) -> float:
-    """Largest real part of the eigenvalues, those that are neutral left out."""
-    values = np.linalg.eigvals(matrix)
-    moving = values[np.abs(values) > _NEUTRAL * max(float(np.max(np.abs(values))), 1e-300)]
-    return float(np.max(moving.real)) if len(moving) else 0.0
-
-
 def critical_ratio_at(field: Field, state: LqState, shape_only: bool = False) -> float:
     """The ratio discriminator_lr / generator_lr above which an equilibrium is stable.
 
@@ -214,13 +215,14 @@ def critical_ratio_at(field: Field, state: LqState, shape_only: bool = False) ->
     Returns:
         0 if it is stable at every ratio, infinity if at none.
     """
-    z = field.pack(state)
-    matrix = field.linearisation(z)
-    keep = np.flatnonzero(field.shape_only) if shape_only else np.arange(len(matrix))
+    parts = parts_of(field, state, shape_only)
 
     def stable(ratios: Array) -> npt.NDArray[np.bool_]:
-        grown = [growth_rate(field.with_speeds(matrix, 1.0, float(r))[np.ix_(keep, keep)]) for r in np.ravel(ratios)]
-        return np.asarray(grown).reshape(np.shape(ratios)) < 0
+        values = parts.values(np.ones(np.size(ratios)), np.ravel(ratios))
+        size = np.abs(values)
+        moving = size > _NEUTRAL * np.maximum(size.max(axis=-1, keepdims=True), 1e-300)
+        growing = moving & (values.real >= 0)
+        return np.asarray(moving.any(axis=-1) & ~growing.any(axis=-1)).reshape(np.shape(ratios))
 
     low, high = np.array([1e-6]), np.array([1e6])
     if bool(stable(low)[0]):
@@ -282,11 +284,15 @@ def orbit_period(
         Feizi, Farnia, Ginart, Tse. Understanding GANs: the LQG setting. 2017.
     """
     low, high = _orbit(std, target_std, quadratic, generator_lr, discriminator_lr)
-    frequency = target_std * math.sqrt(generator_lr * discriminator_lr)
+    return orbit_duration(low, high) / (target_std * math.sqrt(generator_lr * discriminator_lr))
+
+
+def orbit_duration(low: float, high: float) -> float:
+    """Period of an orbit between turning points of u = log(std / target_std), in units of 1 / Omega."""
     half = (high - low) / 2
     if half < 1e-5:
-        # u'' = -frequency^2 (u + u^2 + ...): the period grows with the square of the amplitude
-        return 2 * math.pi / frequency * (1 + half**2 / 6)
+        # u'' = -Omega^2 (u + u^2 + ...): the period grows with the square of the amplitude
+        return 2 * math.pi * (1 + half**2 / 6)
 
     def time(angle: float) -> float:
         """Time per angle, where u is the middle of the ends plus half sin(angle)."""
@@ -301,7 +307,7 @@ def orbit_period(
     total = sum(
         quad(time, a, b, epsabs=0.0, epsrel=1e-12, limit=500, full_output=1)[0] for a, b in itertools.pairwise(pieces)
     )
-    return float(2 * total / frequency)
+    return float(2 * total)
 
 
 def small_period(target_std: float = 1.0, generator_lr: float = 1.0, discriminator_lr: float = 1.0) -> float:
@@ -329,12 +335,16 @@ def _orbit(
     slow = number("generator_lr", generator_lr, above=0)
     fast = number("discriminator_lr", discriminator_lr, above=0)
     quadratic = number("quadratic", quadratic)
+    return orbit_ends(std, target, quadratic, slow / fast * quadratic**2)
+
+
+def orbit_ends(std: float, target: float, quadratic: float, ratio: float) -> tuple[float, float]:
+    """Turning points of u = log(std / target), for generator_lr / discriminator_lr times the square of W as `ratio`."""
     start = math.log(std / target)
     if start > 300:
         raise ParameterError("std", std, "a number that is not astronomically larger than target_std")
     # u' = generator_lr W
-    rate = 2 * slow / (fast * target**2)
-    excess = math.expm1(2 * start) - 2 * start + rate * quadratic**2
+    excess = math.expm1(2 * start) - 2 * start + 2 * ratio / target**2
     if excess <= 0:
         return 0.0, 0.0
 

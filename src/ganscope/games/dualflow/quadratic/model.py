@@ -19,11 +19,12 @@ import numpy.typing as npt
 from scipy.linalg import expm
 
 from ganscope.core.checks import real_array
-from ganscope.core.errors import NotApplicable, ParameterError, unknown_name
+from ganscope.core.errors import NotApplicable, ParameterError
 from ganscope.core.game import Level, Players, Request, Variable
 from ganscope.core.outcome import Prediction, Spectrum
+from ganscope.core.smooth import SmoothField
 from ganscope.games.dualflow.failures import NoUniqueEquilibrium
-from ganscope.games.dualflow.game import SPEEDS, DualGame, Tracked
+from ganscope.games.dualflow.game import SPEEDS, DualGame, Tracked, each_run, varied_runs
 from ganscope.games.dualflow.levels import dual_levels
 from ganscope.games.dualflow.quadratic import engine as linear_engine
 from ganscope.games.dualflow.quadratic.cells import Cells
@@ -69,6 +70,7 @@ class QuadraticGame(DualGame):
     model: ClassVar[str] = "quadratic"
     levels: ClassVar[Mapping[str, Level]] = dual_levels()
     numeric: ClassVar[Mapping[str, Mapping[str, Any]]] = SPEEDS
+    arrays: ClassVar[tuple[str, ...]] = ("A1", "B1", "A2", "B2", "c1", "c2", "initial")
 
     A1: Any
     B1: Any
@@ -173,9 +175,7 @@ class QuadraticGame(DualGame):
 
     def check_varied(self, name: str, values: Any) -> Array:
         n, m = self.generator_size, len(self.A2)
-        shapes = {"A1": (n, n), "B1": (n, m), "A2": (m, m), "B2": (m, n), "c1": (n,), "c2": (m,), "initial": (n + m,)}
-        if name not in shapes:
-            raise unknown_name("over", name, [*self.numeric, *shapes])
+        shapes = dict(zip(self.arrays, [(n, n), (n, m), (m, m), (m, n), (n,), (m,), (n + m,)], strict=True))
         array, shape = real_array(name, values), shapes[name]
         as_numbers = array.ndim == 1 and np.prod(shape) == 1
         if not as_numbers and (array.ndim == 0 or array.shape[1:] != shape):
@@ -223,16 +223,20 @@ class QuadraticGame(DualGame):
     def states(self, run: Any) -> tuple[Array, Array]:
         return run.generator.values, run.discriminator.values
 
-    def tracked(self, run: Any) -> Tracked:
-        z = np.concatenate(self.states(run), axis=-1)
-        cells = self.cells({}, 1)
+    def tracked_runs(self, run: Any) -> Tracked:
+        parts = [each_run(run, name, "time", f"{name}_axis") for name in ("generator", "discriminator")]
+        z = np.concatenate(parts, axis=-1)
+        cells = self.cells(varied_runs(run), len(z))
+        away, nowhere = cells.displacements(z), ~cells.exists
+        away[nowhere] = z[nowhere] - cells.centre[nowhere, None]  # from the point where the field is weakest
         with np.errstate(over="ignore", invalid="ignore"):
-            size = np.linalg.norm(z, axis=-1)
-            if cells.exists[0]:
-                distance = cells.distances(z[None])[0][0]
-            else:  # from the point where the field is weakest
-                distance = np.linalg.norm(z - cells.centre[0], axis=-1)
-        return Tracked(distance, size, z, float(distance[0]), period=self.slowest_period())
+            size, distance = (np.sqrt(np.einsum("ctk,ctk->ct", values, values)) for values in (z, away))
+        none, never = np.full(len(z), None), np.zeros(len(z), bool)
+        return Tracked(distance, size, z, distance[:, 0], none, algebraic=never)
+
+    def rotation(self, run: Any) -> float:
+        del run
+        return self.slowest_period()
 
     def predict(
         self, level: str | None = None, rule: str | None = None, step_size: float | None = None, **options: Any
@@ -241,6 +245,13 @@ class QuadraticGame(DualGame):
         from ganscope.games.dualflow.quadratic import prediction as quadratic_prediction
 
         return quadratic_prediction.predict(self, level, rule, step_size)
+
+    def smooth_field(
+        self, level: str | None = None, rule: str | None = None, step_size: float | None = None, start: Any = None
+    ) -> SmoothField:
+        from ganscope.games.dualflow.branch import quadratic_field
+
+        return quadratic_field(self, level, rule, step_size, start)
 
     def linear_spectrum(self, at: Any = None, rule: str | None = None, **options: Any) -> Spectrum:
         """Eigenvalues of the flow, or multipliers of a scheme; the same at every point.

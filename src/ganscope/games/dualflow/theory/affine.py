@@ -68,7 +68,7 @@ def affine_step(
         right = np.concatenate([one + tau * (1 - share) * j, tau * b], axis=-1)
         solved = solve(one - tau * share * j, right)
         if scheme == NASH:
-            solved = np.where(_convex(j, n, tau)[..., None, None], solved, np.nan)
+            solved = np.where(_convex(linear, tau)[..., None, None], solved, np.nan)
         return solved[..., :size], solved[..., size]
     implicit = scheme in (JKO, JKO_SEQUENTIAL)
     generator = _move(rate, slice(0, n), tau, implicit, 1)
@@ -81,7 +81,7 @@ def affine_step(
         joint = second[..., :size] @ first
         joint[..., size] += second[..., size]
     if implicit:
-        joint = np.where(_convex(j, n, tau)[..., None, None], joint, np.nan)
+        joint = np.where(_convex(linear, tau)[..., None, None], joint, np.nan)
     return joint[..., :size], joint[..., size]
 
 
@@ -110,11 +110,12 @@ def _move(rate: Array, rows: slice, tau: Array, implicit: bool, repeats: int) ->
     return move
 
 
-def _convex(j: Array, n: int, tau: Array) -> npt.NDArray[np.bool_]:
+def _convex(linear: Linear, tau: Array) -> npt.NDArray[np.bool_]:
     """Whether the proximal problems of both players are strictly convex: the blocks are minus a speed times a Hessian.
 
     Their eigenvalues are real, since the Hessians are symmetric.
     """
+    j, _, n = linear
     t = tau[..., 0, 0]
     largest = np.maximum(_top(j[..., :n, :n]), _top(j[..., n:, n:]))
     answer: npt.NDArray[np.bool_] = t * largest < 1.0

@@ -11,7 +11,7 @@ References:
     Mescheder, Nowozin, Geiger. The numerics of GANs. NeurIPS 2017.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,8 @@ _FEW, _PER_DECADE, _COARSE = 8, 60, 16
 _HALVINGS = 60
 # Eigenvalues are good to this much times the condition number of their vectors.
 _ROUNDING = 8 * np.finfo(float).eps
+# At a double eigenvalue the vectors coincide, and the rounding error is a square root.
+_WORST = 1e8
 _NEUTRAL = 1e-9
 
 
@@ -109,11 +111,15 @@ def largest_stable_step(
     lam2 = numbers_in("discriminator_convexity", discriminator_convexity, at_least=0)
     eta1 = numbers_in("generator_lr", generator_lr, above=0)
     eta2 = numbers_in("discriminator_lr", discriminator_lr, above=0)
-    return _largest(scheme, eta1 * lam1, eta2 * lam2, eta1 * eta2 * s**2)
+    return largest_of_modes(scheme, eta1 * lam1, eta2 * lam2, eta1 * eta2 * s**2)
 
 
-def _largest(scheme: str, p: Any, q: Any, coupling: Any) -> Array:
-    """`largest_stable_step` from the two dampings per unit of time and the squared frequency of the rotation."""
+def largest_of_modes(scheme: str, p: Any, q: Any, coupling: Any) -> Array:
+    """`largest_stable_step` from the two dampings per unit of time and the squared frequency of the rotation.
+
+    One of the dampings may be negative, as long as the flow is stable: p + q >= 0 and p q + coupling >= 0. A proximal
+    step over the other side of a concave energy, longer than the inverse of its curvature, counts as unstable.
+    """
     p, q, coupling = np.broadcast_arrays(p, q, coupling)
     if scheme in (NASH, MIDPOINT):
         return np.full(p.shape, np.inf)[()]
@@ -127,10 +133,14 @@ def _largest(scheme: str, p: Any, q: Any, coupling: Any) -> Array:
             largest = np.asarray(4.0 / (turning + total))
         elif scheme == JKO:
             largest = np.where(coupling > product, total / (coupling - product), np.inf)
+            concave = np.minimum(p, q)
+            largest = np.where(concave < 0, np.minimum(largest, -1.0 / concave), largest)
         else:
             assert scheme == JKO_SEQUENTIAL
             # 4 / (turning - total), without the difference of two close numbers
             largest = np.where(coupling > product, (turning + total) / (coupling - product), np.inf)
+            # the multipliers' product
+            largest = np.where(product < 0, np.minimum(largest, -total / product), largest)
     result: Array = largest[()]
     return result
 
@@ -175,101 +185,164 @@ def largest_step(game: Any, level: str, order: str = ORDERS[0], discriminator_st
 
 def largest_step_of(linear: Linear, scheme: str, order: str = ORDERS[0], discriminator_steps: int = 1) -> float:
     """`largest_step` of a linear game; arguments as there, checked."""
-    j = linear.jacobian
-    scale = float(np.linalg.norm(j, 2))
-    if scale == 0:
-        return np.inf
+    j, b, n = linear
+    cells = Linear(j[None], b[None], n)
+    return float(largest_steps(cells, (scheme,), order, discriminator_steps)[scheme][0])
+
+
+def largest_steps(
+    linear: Linear, schemes: Sequence[str] = SCHEMES, order: str = ORDERS[0], discriminator_steps: int = 1
+) -> dict[str, Array]:
+    """`largest_step` of many linear games along one leading axis, for each scheme, `[cells]`; arguments checked."""
+    j, b, n = linear
+    scale = np.linalg.norm(j, 2, axis=(-2, -1))
+    result = {scheme: np.full(len(j), np.inf) for scheme in schemes}
+    moving = scale > 0
     if discriminator_steps == 1:
-        modes = _modes(linear)
-        if modes is not None:
-            return float(np.min(_largest(scheme, *modes))) + 0.0  # no -0
+        apart, *modes = _modes(linear)
+        for scheme in schemes:
+            known = largest_of_modes(scheme, *modes).min(axis=-1) + 0.0  # no -0
+            result[scheme] = np.where(apart & moving, known, np.inf)
+        moving &= ~apart
+    left = np.flatnonzero(moving)
+    if len(left):
+        rest = Linear(j[left], b[left], n)
+        for scheme, steps in _whole(rest, scale[left], schemes, order, discriminator_steps).items():
+            result[scheme][left] = steps
+    return result
+
+
+def _whole(linear: Linear, scale: Array, schemes: Sequence[str], order: str, repeats: int) -> dict[str, Array]:
+    """`largest_steps` of games that do not fall apart, from the eigenvalues and by search; `scale` is their size."""
+    j, b, n = linear
     values = np.linalg.eigvals(j)
-    moving = values[np.abs(values) > _NEUTRAL * scale]
-    if np.any(values.real > _NEUTRAL * scale):
-        return 0.0
-    if scheme == EXPLICIT and discriminator_steps == 1:
-        reach = -2 * moving.real / np.abs(moving) ** 2
-        return float(np.min(np.where(reach > _NEUTRAL / scale, reach, 0.0), initial=np.inf))
-    own = _own_curvature(linear)
-    if scheme == MIDPOINT or (scheme == NASH and own.max() <= 0):
-        return np.inf
-    n = linear.generator_size
-    coupling = np.linalg.norm(j[:n, n:], 2) * np.linalg.norm(j[n:, :n], 2)
-    if scheme in (JKO, JKO_SEQUENTIAL) and own.max() < 0 and own[0] * own[1] > coupling:
-        return np.inf
-
-    def unstable(tau: Array) -> npt.NDArray[np.bool_]:
-        return _unstable(linear, scheme, tau, order, discriminator_steps)
-
-    return _first_change(unstable, _SMALLEST / scale, _LARGEST / scale, _PER_DECADE if len(j) <= _FEW else _COARSE)
-
-
-def _first_change(unstable: Callable[[Array], npt.NDArray[np.bool_]], low: float, high: float, density: int) -> float:
-    """Where steps become unstable for the first time: 0 if they are from the start, infinity if they never do."""
-    if unstable(np.array([low]))[0]:
-        return 0.0
-    while low < high:
-        # a decade at a time
-        steps = low * 10.0 ** (np.arange(1, density + 1) / density)
-        found = np.flatnonzero(unstable(steps))
-        if len(found) == 0:
-            low = float(steps[-1])
+    neutral, apart = _NEUTRAL * scale, np.abs(values)
+    own, gain = _own_curvature(linear), _own_gain(linear)
+    repelling = (values.real > neutral[:, None]).any(axis=-1)
+    found = {}
+    for scheme in schemes:
+        steps = np.where(repelling, 0.0, np.inf)
+        if scheme == EXPLICIT and repeats == 1:
+            reach = -2 * values.real / np.where(apart > 0, apart, 1.0) ** 2
+            reach = np.where(reach > _NEUTRAL / scale[:, None], reach, 0.0)
+            reach = np.where(apart > neutral[:, None], reach, np.inf)
+            found[scheme] = np.where(repelling, 0.0, reach.min(axis=-1))
             continue
-        first = int(found[0])
-        low, high = low if first == 0 else float(steps[first - 1]), float(steps[first])
-        for _ in range(_HALVINGS):
-            middle = low + (high - low) / 2
-            low, high = (low, middle) if unstable(np.array([middle]))[0] else (middle, high)
-        return low + (high - low) / 2
-    return np.inf
+        always = np.zeros(len(j), bool)
+        if scheme == NASH:
+            always = own.max(axis=-1) <= 0
+        elif scheme in (JKO, JKO_SEQUENTIAL):
+            always = (own.max(axis=-1) < 0) & (own[:, 0] * own[:, 1] > gain)
+        left = np.flatnonzero(~(repelling | always | (scheme == MIDPOINT)))
+
+        def unstable(which: npt.NDArray[np.intp], tau: Array, scheme: str = scheme) -> npt.NDArray[np.bool_]:
+            return _unstable(Linear(j[which, None], b[which, None], n), scheme, tau, order, repeats)
+
+        density = _PER_DECADE if j.shape[-1] <= _FEW else _COARSE
+        first_changes(unstable, left, steps, _SMALLEST / scale, _LARGEST / scale, density)
+        found[scheme] = steps
+    return found
 
 
-def _modes(linear: Linear) -> tuple[Array, Array, Array] | None:
-    """Dampings and squared frequencies of the modes of a game that falls apart into games of two numbers."""
+def first_changes(
+    unstable: Callable[[npt.NDArray[np.intp], Array], npt.NDArray[np.bool_]],
+    which: npt.NDArray[np.intp],
+    steps: Array,
+    low: Array,
+    high: Array,
+    density: int,
+) -> None:
+    """Fill in where steps become unstable for the first time: 0 if they are from the start, infinity if they never do.
+
+    Args:
+        unstable: Takes indices of cells and step sizes `[indices, sizes]`.
+        which: Indices of the cells that are asked about.
+        steps: Filled there, `[cells]`.
+        low, high: Between which step sizes to look, `[cells]`.
+        density: Step sizes per decade.
+    """
+    low = low.copy()
+    if len(which) == 0:
+        return
+    lost = unstable(which, low[which, None])[:, 0]
+    steps[which], which = np.where(lost, 0.0, np.inf), which[~lost]
+    factors = 10.0 ** (np.arange(1, density + 1) / density)
+    places, lows, highs = [], [], []
+    while len(which):
+        # a decade at a time
+        tried = low[which, None] * factors
+        found = unstable(which, tried)
+        hit, first, rows = found.any(axis=-1), found.argmax(axis=-1), np.arange(len(which))
+        before = np.where(first > 0, tried[rows, first - 1], low[which])
+        places.append(which[hit])
+        lows.append(before[hit])
+        highs.append(tried[rows, first][hit])
+        low[which] = tried[:, -1]
+        which = which[~hit]
+        which = which[low[which] < high[which]]
+    if not places:
+        return
+    which, below, above = np.concatenate(places), np.concatenate(lows), np.concatenate(highs)
+    for _ in range(_HALVINGS):
+        middle = below + (above - below) / 2
+        beyond = unstable(which, middle[:, None])[:, 0]
+        below, above = np.where(beyond, below, middle), np.where(beyond, middle, above)
+    steps[which] = below + (above - below) / 2
+
+
+def _modes(linear: Linear) -> tuple[npt.NDArray[np.bool_], Array, Array, Array]:
+    """Which games fall apart into games of two numbers; dampings and squared frequencies of these, `[cells, modes]`."""
     j, n = linear.jacobian, linear.generator_size
-    own = [j[:n, :n], j[n:, n:]]
-    p, q = -float(own[0][0, 0]), -float(own[1][0, 0])
-    if (
-        p < 0
-        or q < 0
-        or any(not np.array_equal(block, -d * np.eye(len(block))) for block, d in zip(own, (p, q), strict=True))
-    ):
-        return None
-    to_generator, to_discriminator = j[:n, n:], j[n:, :n]
+    m = j.shape[-1] - n
+    first, second, to_generator, to_discriminator = j[:, :n, :n], j[:, n:, n:], j[:, :n, n:], j[:, n:, :n]
+    p, q = -first[:, 0, 0], -second[:, 0, 0]
+    apart = (p >= 0) & (q >= 0)
+    for block, damping, size in ((first, p, n), (second, q, m)):
+        apart &= (block == -damping[:, None, None] * np.eye(size)).all(axis=(-2, -1))
     # opposite up to the ratio of the speeds
-    a, b = float(np.max(np.abs(to_generator))), float(np.max(np.abs(to_discriminator)))
-    if (a == 0) != (b == 0) or not np.allclose(
-        b * to_generator, -a * to_discriminator.T, rtol=1e-12, atol=1e-15 * a * b
-    ):
-        return None
-    strengths = np.linalg.svd(to_generator, compute_uv=False) ** 2 * (b / a if a > 0 else 0.0)
-    lone = np.zeros(abs(2 * n - len(j)))
-    squares = np.concatenate([strengths, lone])
+    a, b = np.abs(to_generator).max(axis=(-2, -1)), np.abs(to_discriminator).max(axis=(-2, -1))
+    there, back = b[:, None, None] * to_generator, -a[:, None, None] * np.swapaxes(to_discriminator, -1, -2)
+    apart &= (a == 0) == (b == 0)
+    close = 1e-15 * (a * b)[:, None, None] + 1e-12 * np.abs(back)
+    apart &= (np.abs(there - back) <= close).all(axis=(-2, -1))
+    ratio = np.where(a > 0, b / np.where(a > 0, a, 1.0), 0.0)
+    strengths = np.linalg.svd(to_generator, compute_uv=False) ** 2 * ratio[:, None]
+    lone = abs(n - m)
+    squares = np.concatenate([strengths, np.zeros((len(j), lone))], axis=-1)
     # a coordinate without partner keeps its own damping only
-    free = np.concatenate([np.ones(len(strengths), bool), np.zeros(len(lone), bool)])
-    more_generator = n > len(j) - n
+    free = np.arange(squares.shape[-1]) < strengths.shape[-1]
     return (
-        np.where(free | more_generator, p, 0.0),
-        np.where(free | (not more_generator), q, 0.0),
+        apart,
+        np.where(free | (n > m), p[:, None], 0.0),
+        np.where(free | (n < m), q[:, None], 0.0),
         squares,
     )
 
 
 def _own_curvature(linear: Linear) -> Array:
-    """Largest growth rate of each player on its own; negative if its energy is strictly convex."""
+    """Largest growth rate of each player on its own, `[cells, 2]`; negative if its energy is strictly convex."""
     j, n = linear.jacobian, linear.generator_size
-    return np.array([np.linalg.eigvalsh((block + block.T) / 2)[-1] for block in (j[:n, :n], j[n:, n:])])
+    blocks = (j[:, :n, :n], j[:, n:, n:])
+    return np.stack([np.linalg.eigvalsh((own + np.swapaxes(own, -1, -2)) / 2)[:, -1] for own in blocks], axis=-1)
+
+
+def _own_gain(linear: Linear) -> Array:
+    """How strongly the players act on each other, `[cells]`."""
+    j, n = linear.jacobian, linear.generator_size
+    gains = [np.linalg.norm(block, 2, axis=(-2, -1)) for block in (j[:, :n, n:], j[:, n:, :n])]
+    return np.asarray(gains[0] * gains[1])
 
 
 def _unstable(linear: Linear, scheme: str, tau: Array, order: str, repeats: int) -> npt.NDArray[np.bool_]:
     """Whether steps of these sizes grow, rounding of the eigenvalues left aside."""
-    j, b, n = linear
-    matrices, _ = affine_step(Linear(j[None], b[None], n), scheme, tau, order, repeats)
-    solved = np.all(np.isfinite(matrices), axis=(-2, -1))
-    safe = np.where(solved[:, None, None], matrices, 0.0)
-    values, vectors = np.linalg.eig(safe)
-    # at a double eigenvalue the vectors coincide, and the rounding error is a square root
-    condition = np.minimum(np.linalg.cond(vectors), 1e8)
-    size = np.max(np.abs(values), axis=-1)
-    answer: npt.NDArray[np.bool_] = ~solved | (size > 1 + _ROUNDING * condition * np.maximum(1.0, size))
+    matrices, _ = affine_step(linear, scheme, tau, order, repeats)
+    solved = np.asarray(np.isfinite(matrices).all(axis=(-2, -1)))
+    safe = np.where(solved[..., None, None], matrices, 0.0)
+    size = np.abs(np.linalg.eigvals(safe)).max(axis=-1)
+    answer: npt.NDArray[np.bool_] = ~solved | (size > 1 + _ROUNDING * _WORST * np.maximum(1.0, size))
+    close = solved & ~answer & (size > 1)
+    if close.any():
+        values, vectors = np.linalg.eig(safe[close])
+        condition, size = np.minimum(np.linalg.cond(vectors), _WORST), np.abs(values).max(axis=-1)
+        answer[close] = size > 1 + _ROUNDING * condition * np.maximum(1.0, size)
     return answer

@@ -32,7 +32,7 @@ import numpy.typing as npt
 from ganscope.core.checks import integer, number, numbers_in, one_length, one_of, point_array, real_array
 from ganscope.core.errors import ParameterError, unknown_name
 from ganscope.core.game import Game, Level, Request, Variable
-from ganscope.core.outcome import Prediction, Spectrum, Verdict
+from ganscope.core.outcome import Prediction, Spectrum, Verdict, Verdicts
 from ganscope.games.kernel.kernels import KERNELS, Kernel, kernel_from_dict
 from ganscope.games.particle.cloud import levels
 from ganscope.games.particle.cloud.kernel_matrix import kernel_matrix, two_numbers
@@ -332,6 +332,9 @@ class ParticleGAN(Game):
         centres, labels = clusters(self.real_points, self.labels, self.modes)
         return Target(self.real_points, 0.0, centres, labels)
 
+    def varied_parameters(self) -> tuple[str, ...]:
+        return (*_RANGES, *_COUNTS, "initial")
+
     def check_cells(self, over: Mapping[str, Any]) -> tuple[dict[str, Array], int]:
         checked: dict[str, Array] = {}
         for name, values in over.items():
@@ -347,7 +350,7 @@ class ParticleGAN(Game):
                 if name in _COUNTS and np.any(array != np.floor(array)):
                     raise ParameterError(name, values, "integers, one per cell")
             else:
-                raise unknown_name("over", name, [*_RANGES, *_COUNTS, "initial"])
+                raise unknown_name("over", name, self.varied_parameters())
             checked[name] = array
         return checked, one_length(checked)
 
@@ -368,6 +371,12 @@ class ParticleGAN(Game):
         from ganscope.games.particle.cloud import observables
 
         return observables.classify(self, run)
+
+    def classify_cells(self, run: Any, **options: Any) -> Verdicts:
+        del options  # there are none
+        from ganscope.games.particle.cloud import observables
+
+        return observables.classify_cells(self, run)
 
     def transverse_exponent(
         self, mean_mobility: float | None = None, iterations: int = 2000, starts: int = 4, seed: int = 0

@@ -7,20 +7,21 @@ import numpy.typing as npt
 
 from ganscope.core.errors import ParameterError
 from ganscope.core.game import Variable
-from ganscope.core.outcome import Verdict, vote
+from ganscope.core.outcome import Verdict, Verdicts, vote
+from ganscope.core.results import stacked, varied_values
 from ganscope.games.particle.cloud.target import Target
 from ganscope.games.particle.labelled import labelled_order_parameters
 from ganscope.games.particle.motion import wander
 from ganscope.games.particle.order_parameters import OrderParameters, order_parameters
-from ganscope.games.particle.verdict import classify_series
+from ganscope.games.particle.verdict import classify_runs, classify_series
 
 if TYPE_CHECKING:
     from ganscope.games.particle.cloud.model import ParticleGAN
 
 Array = npt.NDArray[np.float64]
 
-# What a verdict looks at.
-_JUDGED = ("positions", "soft_coverage", "spread", "coverage", "quality", "wander")
+# What a verdict looks at beside the positions.
+_JUDGED = ("soft_coverage", "spread", "coverage", "quality", "wander")
 # Nearest real points that vote on the class of a particle.
 NEIGHBOURS = 5
 
@@ -62,22 +63,53 @@ def order_of(target: Target, positions: Array) -> OrderParameters:
 
 
 def classify(game: "ParticleGAN", run: Any) -> Verdict:
-    """The verdict on a run; replicas are judged one by one and vote."""
-    missing = [name for name in _JUDGED if name not in run]
-    if missing:
-        raise ParameterError("run", f"without {', '.join(missing)}", "a run with all its order parameters")
-    run = run.transpose(..., "time", "particle", "axis", "mode")
+    """The verdict on a run; replicas are judged one by one and vote.
+
+    Raises:
+        ParameterError: If the run lacks a variable that the verdict is made of.
+    """
+    _check(run)
     if "replica" in run.dims:
         return vote([_classify_one(game, run.isel(replica=i)) for i in range(run.sizes["replica"])])
     return _classify_one(game, run)
 
 
+def classify_cells(game: "ParticleGAN", run: Any) -> Verdicts:
+    """The verdicts on all cells of a batch, as `classify` gives them.
+
+    Raises:
+        ParameterError: If the run lacks a variable that the verdict is made of.
+    """
+    _check(run)
+    cells, varied = run.sizes["cell"], varied_values(run)
+    moved = [name for name in ("radius", "mode_width") if name in varied and game.real_points is None]
+    targets = [game.replace(**{name: varied[name][k] for name in moved}).target for k in range(cells if moved else 1)]
+    means, scales = np.stack([target.mean for target in targets]), np.array([target.scale for target in targets])
+    positions, series = _judged(run)
+    times = len(positions) // len(targets)
+    means, scales = np.repeat(means, times, axis=0), np.repeat(scales, times)
+    return classify_runs(positions, series, means, scales, run.sizes["mode"], cells)
+
+
+def _check(run: Any) -> None:
+    missing = [name for name in ("positions", *_JUDGED) if name not in run]
+    if missing:
+        raise ParameterError("run", f"without {', '.join(missing)}", "a run with all its order parameters")
+
+
 def _classify_one(game: "ParticleGAN", run: Any) -> Verdict:
-    target = game.target
+    positions, series = _judged(run)
     return classify_series(
-        positions=run["positions"].values,
-        **{name: run[name].values for name in _JUDGED if name != "positions"},
-        target_mean=target.mean,
-        scale=target.scale,
+        positions=positions[0],
+        **{name: values[0] for name, values in series.items()},
+        target_mean=game.target.mean,
+        scale=game.target.scale,
         modes=run.sizes["mode"],
     )
+
+
+def _judged(run: Any) -> tuple[Array, dict[str, Array]]:
+    """Positions `[runs, time, particle, axis]` and series of all cells and replicas of a run, one after the other."""
+    positions = stacked(run, "positions", "time", "particle", "axis")
+    positions = positions.reshape(-1, *positions.shape[2:])
+    return positions, {name: stacked(run, name, "time").reshape(len(positions), -1) for name in _JUDGED}

@@ -45,6 +45,10 @@ _RESOLVED = 0.4
 _RATIO, _MANY_STARTS = 1.1, 16
 _BELOW, _ABOVE, _TOGETHER, _AROUND = 4.0, 2.7, 20, 3
 _FAR_RATIO, _FAR = 1.5, 12
+# A centre much faster than the discriminator is slaved to it, and averages fall like 1 / mobility: they have reached
+# this limit if mobilities are so many times discriminator_lr and their products with averages within this share of each
+# other.
+_FAST, _SAME = 30.0, 0.05
 # Critical mobility over discriminator_lr, for a typical kernel: times gradient_penalty^2 and regularization^2.
 _BY_PENALTY, _BY_REGULARIZATION = 20.0, 4.7
 # Averages that are closer to zero than this share of the kernel's own bend are zero.
@@ -122,18 +126,20 @@ def exponents(game: "TorusGAN", mobilities: Array, starts: Array, scheme: str, h
     steps = max(2, round(horizon / step))
     skip = int(steps * _DROPPED)
     count = len(starts)
-    blocks = -(-count // orbit.LANES)
-    padded = np.resize(np.arange(count), blocks * orbit.LANES)
-    x = starts[padded].reshape(blocks, orbit.LANES)
-    shift = (step * mobilities)[padded].reshape(blocks, orbit.LANES)
-    sums = np.zeros((blocks, orbit.LANES))
+    lanes = next((n for n in orbit.LANES if n >= count), orbit.LANES[-1])
+    follow = orbit.follower(lanes)
+    blocks = -(-count // lanes)
+    padded = np.resize(np.arange(count), blocks * lanes)
+    x = starts[padded].reshape(blocks, lanes)
+    shift = (step * mobilities)[padded].reshape(blocks, lanes)
+    sums = np.zeros((blocks, lanes))
 
     def task(block: int) -> Task:
         def work(tick: Any) -> None:
-            d = np.zeros((2, game.frequencies, orbit.LANES))
+            d = np.zeros((2, game.frequencies, lanes))
             for done in range(0, steps, _CALL):
                 now = min(_CALL, steps - done)
-                orbit.follow(second, shift[block], table, now, skip - done, done == 0, x[block], d, sums[block])
+                follow(second, shift[block], table, now, skip - done, done == 0, x[block], d, sums[block])
                 tick(float(now))
 
         return work
@@ -191,10 +197,15 @@ def critical_mobility(
         return _never_torn(search, grid)
     for start in range(first, len(grid) - 1, _TOGETHER):
         part = grid[start : start + _TOGETHER + 1]
-        for k in _downward(search.bends(part, _STARTS)):
+        bends = search.bends(part, _STARTS)
+        for k in _downward(bends):
             found = search.settle(grid[max(0, start + k - _AROUND) : start + k + _AROUND + 2])
             if found is not None:
                 return found
+    products = bends * part
+    fast = part[0] > _FAST * game.discriminator_lr
+    if fast and np.all(bends > 0) and np.ptp(products) < _SAME * float(np.mean(products)):
+        return Crossing(math.inf, f"it is torn apart at every mean_mobility, and alike from {part[0]:.3g} on")
     return _far(search, float(grid[-1]))
 
 

@@ -26,7 +26,8 @@ import numpy.typing as npt
 from ganscope.core.checks import integer, number, numbers_in, one_length, one_of, real_array
 from ganscope.core.errors import ParameterError, unknown_name
 from ganscope.core.game import Game, Level, Request, Variable
-from ganscope.core.outcome import Prediction, Spectrum, Verdict
+from ganscope.core.outcome import Prediction, Spectrum, Verdict, Verdicts
+from ganscope.core.smooth import SmoothField
 from ganscope.games.particle.torus import observables, simulation
 from ganscope.games.particle.torus.fourier import LOSSES, SPECTRA
 
@@ -125,6 +126,9 @@ class TorusGAN(Game):
         """Mobility of the centre over that of relative motion; infinite for a rigid cloud."""
         return self.mean_mobility / self.relative_mobility if self.relative_mobility > 0 else math.inf
 
+    def varied_parameters(self) -> tuple[str, ...]:
+        return (*_RANGES, "initial_positions")
+
     def check_cells(self, over: Mapping[str, Any]) -> tuple[dict[str, Array], int]:
         checked: dict[str, Array] = {}
         for name, values in over.items():
@@ -137,7 +141,7 @@ class TorusGAN(Game):
                 if array.ndim != 1:
                     raise ParameterError(name, values, "a one-dimensional array, one value per cell")
             else:
-                raise unknown_name("over", name, [*_RANGES, "initial_positions"])
+                raise unknown_name("over", name, self.varied_parameters())
             checked[name] = array
         cells = one_length(checked)
         relative = checked.get("relative_mobility", np.array(self.relative_mobility))
@@ -158,10 +162,21 @@ class TorusGAN(Game):
         del options  # there are none
         return observables.classify(self, run)
 
+    def classify_cells(self, run: Any, **options: Any) -> Verdicts:
+        del options  # there are none
+        return observables.classify_cells(self, run)
+
     def linear_spectrum(self, at: Any = None, rule: str | None = None, **options: Any) -> Spectrum:
         from ganscope.games.particle.torus import linear
 
         return linear.spectrum(self, at, rule, **options)
+
+    def smooth_field(
+        self, level: str | None = None, rule: str | None = None, step_size: float | None = None, start: Any = None
+    ) -> SmoothField:
+        from ganscope.games.particle.torus.branch import smooth_field
+
+        return smooth_field(self, level, rule, step_size, start)
 
     def transverse_exponent(
         self,

@@ -8,11 +8,12 @@ import numpy.typing as npt
 
 from ganscope.core.errors import ParameterError
 from ganscope.core.game import Request, Variable
-from ganscope.core.outcome import Verdict, vote
+from ganscope.core.outcome import Verdict, Verdicts, vote
+from ganscope.core.results import stacked, varied_values
 from ganscope.games.particle.motion import wander
 from ganscope.games.particle.order_parameters import CAPTURE_SHARE, order_parameters
 from ganscope.games.particle.torus.fourier import PERIOD, mode_centres, target_variance
-from ganscope.games.particle.verdict import classify_series
+from ganscope.games.particle.verdict import classify_runs, classify_series
 
 if TYPE_CHECKING:
     from ganscope.games.particle.torus.model import TorusGAN
@@ -68,25 +69,54 @@ def classify(game: "TorusGAN", run: Any) -> Verdict:
     Raises:
         ParameterError: If the run lacks a variable that the verdict is made of.
     """
-    for name in ("positions", *_JUDGED):
-        if name not in run or "time" not in run[name].dims:
-            raise ParameterError("run", list(run.data_vars), f"a run of the torus GAN, with {name} over time")
+    _check(run)
     if "replica" in run.dims:
         return vote([_classify_one(game, run.isel(replica=i)) for i in range(run.sizes["replica"])])
     return _classify_one(game, run)
 
 
+def classify_cells(game: "TorusGAN", run: Any) -> Verdicts:
+    """The verdicts on all cells of a batch, as `classify` gives them.
+
+    Raises:
+        ParameterError: If the run lacks a variable that the verdict is made of.
+    """
+    _check(run)
+    widths = varied_values(run).get("mode_width", np.full(run.sizes["cell"], game.mode_width))
+    variances = np.array([target_variance(game.modes, float(width)) for width in widths])
+    variances = np.repeat(variances, run.sizes.get("replica", 1))
+    positions, series = _judged(run, variances)
+    scales = np.array([_scale(variance) for variance in variances.tolist()])
+    middle = np.zeros((len(positions), 1))
+    return classify_runs(positions, series, middle, scales, game.modes, run.sizes["cell"], periodic=True)
+
+
+def _check(run: Any) -> None:
+    for name in ("positions", *_JUDGED):
+        if name not in run or "time" not in run[name].dims:
+            raise ParameterError("run", list(run.data_vars), f"a run of the torus GAN, with {name} over time")
+
+
 def _classify_one(game: "TorusGAN", run: Any) -> Verdict:
-    series = {name: run[name].values for name in _JUDGED}
-    if target_variance(game.modes, game.mode_width) == 0:
-        # the target is a point: the circular variance itself is the spread
-        gone = np.exp(1j * run.positions.transpose("time", "particle").values)
-        series["spread"] = 1 - np.abs(np.mean(gone, axis=1)) ** 2
+    variance = target_variance(game.modes, game.mode_width)
+    positions, series = _judged(run, np.array([variance]))
     return classify_series(
-        positions=run.positions.transpose("time", "particle").values,
-        **series,
+        positions=positions[0],
+        **{name: values[0] for name, values in series.items()},
         target_mean=0.0,
-        scale=_scale(target_variance(game.modes, game.mode_width)),
+        scale=_scale(variance),
         modes=game.modes,
         periodic=True,
     )
+
+
+def _judged(run: Any, variances: Array) -> tuple[Array, dict[str, Array]]:
+    """Positions `[runs, time, particle, 1]` and series of all cells and replicas of a run, one after the other."""
+    positions = stacked(run, "positions", "time", "particle")
+    positions = positions.reshape(-1, *positions.shape[2:])
+    series = {name: stacked(run, name, "time").reshape(len(positions), -1) for name in _JUDGED}
+    points = np.flatnonzero(variances == 0)
+    if len(points):  # the target is a point: the circular variance itself is the spread
+        series["spread"] = series["spread"].copy()
+        series["spread"][points] = 1 - np.abs(np.mean(np.exp(1j * positions[points]), axis=-1)) ** 2
+    return positions[..., None], series

@@ -37,6 +37,10 @@ _MOST_WORK = 1e6
 _NEAR = 0.12
 
 
+# What the motion of a collapsed cloud does not depend on; the mobilities must not both be 0.
+_ALIKE: dict[str, Any] = {"particles": 2, "relative_mobility": 1.0, "initial_std": 1.0, "initial_positions": None}
+
+
 class _Answer(NamedTuple):
     outcome: Outcome
     detail: str
@@ -167,6 +171,12 @@ def _bend(game: "TorusGAN", scheme: str, step: float) -> float:
     centre = 0.0
     if game.initial_positions is not None:
         centre = float(np.angle(np.mean(np.exp(1j * game.initial_positions))))
+    return _remembered_bend(game.replace(**_ALIKE, mean_mobility=game.mean_mobility), scheme, step, centre)
+
+
+@functools.lru_cache(maxsize=4096)
+def _remembered_bend(game: "TorusGAN", scheme: str, step: float, centre: float) -> float:
+    """Remembered for games that differ only in what it does not depend on."""
     starts = centre + _APART * (np.arange(_STARTS) + 0.5)
     return collapse.transverse_exponent(game, scheme=scheme, step_size=step, starts=starts)
 
@@ -183,11 +193,10 @@ def start_width(game: "TorusGAN") -> tuple[float, float]:
 
 def _crossing(game: "TorusGAN", scheme: str, step: float) -> collapse.Crossing:
     """The critical mobility, in continuous time for steps of second order; of those of first order at their size."""
-    same: dict[str, Any] = {"particles": 2, "relative_mobility": 0.0, "mean_mobility": 1.0, "initial_std": 1.0}
     if collapse.work(game) > _MOST_WORK:
         words = "the critical mobility was not looked for, as steps must be very short: gs.critical_mobility does"
         return collapse.Crossing(math.nan, words)
-    alike = game.replace(**same, initial_positions=None)
+    alike = game.replace(**_ALIKE, mean_mobility=1.0)
     return _remembered_crossing(alike, scheme, step if scheme == "first_order" else None)
 
 

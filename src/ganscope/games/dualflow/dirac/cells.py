@@ -1,0 +1,114 @@
+"""Many Dirac-GANs of one loss side by side, under the names that the game itself gives its parameters."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import i0, ive
+
+from ganscope.games.dualflow.theory.affine import Linear
+
+if TYPE_CHECKING:
+    from ganscope.games.dualflow.dirac.model import DiracGAN
+
+Array = npt.NDArray[np.float64]
+
+# Newton steps towards the radius of a limit cycle, which converge from below after the first one.
+_STEPS = 40
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The parameters of the cells, `[cells]`; those of one game are the only cell.
+
+    Attributes:
+        loss: Of all of them.
+        gradient_penalty, generator_lr, discriminator_lr: As in the game.
+        initial: Shape `[cells, 2]`.
+    """
+
+    loss: str
+    gradient_penalty: Array
+    generator_lr: Array
+    discriminator_lr: Array
+    initial: Array
+
+    @classmethod
+    def of(cls, game: "DiracGAN", over: Mapping[str, Array] | None = None) -> "Cells":
+        """A game's variants; without any, the game itself."""
+        over = over or {}
+        count = len(next(iter(over.values()))) if over else 1
+        names = ("gradient_penalty", "generator_lr", "discriminator_lr")
+        columns = [over.get(name, np.full(count, getattr(game, name))) for name in names]
+        return cls(game.loss, *columns, over.get("initial", np.broadcast_to(game.initial, (count, 2))))
+
+    def __len__(self) -> int:
+        return len(self.initial)
+
+    @property
+    def slope(self) -> float:
+        """Slope of the loss at the equilibrium: 1 for the bilinear one, 1/2 for the others."""
+        return 1.0 if self.loss == "bilinear" else 0.5
+
+    @property
+    def penalised(self) -> npt.NDArray[np.bool_]:
+        """Where there is a penalty."""
+        return np.asarray(self.gradient_penalty > 0)
+
+    @property
+    def linear(self) -> Linear:
+        """The games near the equilibrium (0, 0), where every loss but the bilinear one has half its slope."""
+        jacobian = np.zeros((len(self), 2, 2))
+        jacobian[:, 0, 1] = self.generator_lr * self.slope
+        jacobian[:, 1, 0] = -self.discriminator_lr * self.slope
+        jacobian[:, 1, 1] = -self.discriminator_lr * self.gradient_penalty
+        return Linear(jacobian, np.zeros((len(self), 2)), 1)
+
+    @property
+    def turning(self) -> Array:
+        """Angular speed of the bilinear game without a penalty."""
+        return np.asarray(np.sqrt(self.generator_lr) * np.sqrt(self.discriminator_lr))
+
+    @property
+    def radius_squared(self) -> Array:
+        """theta^2 / generator_lr + psi^2 / discriminator_lr at the start."""
+        return np.asarray(
+            self.initial[:, 0] ** 2 / self.generator_lr + self.initial[:, 1] ** 2 / self.discriminator_lr
+        )
+
+    @property
+    def period(self) -> Array:
+        """Period of the flow; near the equilibrium, unless it is known on the orbit. See `theory.orbits`."""
+        frequency, damping = self.turning * self.slope, self.discriminator_lr * self.gradient_penalty / 2
+        over = damping >= frequency
+        square = np.where(over, 1.0, (frequency - damping) * (frequency + damping))
+        period = np.where(over, np.inf, 2 * np.pi / np.sqrt(square))
+        if self.loss == "saturating":
+            orbit = 2 * np.pi / self.turning * (1 + i0(self.turning * self.radius_squared / 2))
+            period = np.where(self.penalised, period, orbit)
+        return np.asarray(period)
+
+    @property
+    def convex_step(self) -> Array:
+        """Step size below which the saturating generator's proximal problem is convex on the whole first orbit."""
+        squared = self.radius_squared
+        if self.loss != "saturating":
+            return np.full(len(self), np.inf)
+        squared = np.where(squared > 0, squared, 1e-300)
+        with np.errstate(over="ignore"):
+            limit = 4 / (self.generator_lr * self.discriminator_lr * squared)
+        return np.where(self.radius_squared > 0, limit, np.inf)
+
+    def cycle(self, step: float, growth: Array) -> Array:
+        """Radius of the limit cycle of simultaneous steps that are too long; see `theory.orbits`.
+
+        Args:
+            step: Step size.
+            growth: Growth of the linearised scheme per step, `[cells]`.
+        """
+        if self.loss == "nonsaturating":
+            return nonsaturating_cycles(np.maximum(growth, 0.0) / step, self.turning)
+        unpenalised = np.where(self.penalised, self.gradient_penalty, 1.0)
+        return saturating_cycles(np.maximum(step * self.generator_lr / (4 * unpenalised), 1.0), self.turning)
