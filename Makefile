@@ -9,7 +9,7 @@ TEST_READY := $(VENV)/.test-ready
 BENCH_READY := $(VENV)/.bench-ready
 
 # Whose engines `make bench` times.
-MODEL ?= solvable kernel dualflow particle
+MODEL ?= solvable kernel dualflow particle sweep
 
 COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
 	--extra examples --group build --constraint requirements/constraints.txt \

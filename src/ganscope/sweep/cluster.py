@@ -6,15 +6,20 @@ runs again because it lost the worker that had finished it finds itself in the l
 
 import contextlib
 import functools
+import os
 import pickle
 import time
+import uuid
 from collections.abc import Callable
 from typing import Any
 
 import cloudpickle
+import numpy as np
 
+from ganscope.core.caches import prepare_jax
 from ganscope.core.errors import NotApplicable, StoreError
-from ganscope.sweep.work import BROKEN, DIED, LATE, Job, Report, Task, work
+from ganscope.core.parallel import cores
+from ganscope.sweep.work import BROKEN, DIED, LATE, START, Job, Report, Task, work
 
 distributed: Any
 try:
@@ -22,9 +27,8 @@ try:
 except ImportError:
     distributed = None
 
-# Tasks per thread of the cluster that are with it at a time: one at work, one at hand. With a time limit there is
-# none at hand, so that the time since a worker has a task is the time that it works on it.
-_AHEAD, _AHEAD_WITH_LIMIT = 2, 1
+# Tasks per thread of the cluster that are with it at a time: one at work, one at hand.
+_AHEAD = 2
 
 
 @functools.lru_cache(maxsize=2)
@@ -33,10 +37,23 @@ def _job(content: bytes) -> Job:
     return job
 
 
-def _carry_out(content: bytes, task: Task) -> Report:
-    """What runs on a worker."""
+_warm: set[bytes] = set()
+
+
+def _carry_out(content: bytes, task: Task, first: int | None, topic: str) -> Report:
+    """What runs on a worker, each thread of which is meant to be one thread.
+
+    It tells the driver when the task begins, after it has imported and compiled what the `first` cell needs.
+    """
+    os.environ.setdefault("GANSCOPE_THREADS", "1")
+    prepare_jax()
     try:
-        return work(_job(content), task)
+        job, worker = _job(content), distributed.get_worker()
+        if first is not None and content not in _warm:
+            work(job, Task(None, np.array([first])))
+            _warm.add(content)
+        worker.log_event(topic, (worker.get_current_task(), worker.address))
+        return work(job, task)
     except (OSError, MemoryError, StoreError) as error:
         return Report(task, BROKEN, message=f"{type(error).__name__}: {error}")
 
@@ -64,21 +81,37 @@ class Cluster:
         try:
             target: Any = address
             if address == "local":
-                target = self._stack.enter_context(
-                    distributed.LocalCluster(
-                        n_workers=workers or 2, threads_per_worker=1, processes=True, dashboard_address=None,
-                        silence_logs=50,
-                    )
-                )  # fmt: skip
+                # in processes of their own: they must not import the user's script, as multiprocessing's would
+                cluster = distributed.SubprocessCluster(
+                    n_workers=workers or cores(),
+                    threads_per_worker=1,
+                    silence_logs=50,
+                    scheduler_kwargs={"dashboard": False},
+                    worker_kwargs={"dashboard": False},
+                )
+                target = self._stack.enter_context(cluster)
             self._client: Any = distributed.Client(target, timeout="15s", set_as_default=False)
             self._stack.callback(self._close_client)
-        except (OSError, TimeoutError, ValueError) as error:
+        except (OSError, TimeoutError, ValueError, RuntimeError) as error:
             self._stack.close()
             raise StoreError(f"no Dask scheduler answers at {address}: {error}") from None
         self._content = cloudpickle.dumps(job.without_store())
         self._futures: dict[Any, Task] = {}
-        self._begun: dict[Any, float] = {}
+        self._begun: dict[str, tuple[float, str]] = {}  # when, and on which worker
         self._serial = 0
+        self._first: int | None = None
+        self._topic = f"ganscope-{uuid.uuid4().hex}"
+        if limit is not None:
+            self._asked(functools.partial(self._client.subscribe_topic, self._topic, self._note_begin))
+
+    def _note_begin(self, event: tuple[float, tuple[str, str]]) -> None:
+        _, (key, worker) = event
+        self._begun[key] = (time.monotonic(), worker)
+
+    def warm_up(self, cell: int) -> None:
+        """Let new processes measure this cell first, if there is a limit."""
+        if self._limit is not None:
+            self._first = cell
 
     @property
     def count(self) -> int:
@@ -94,15 +127,16 @@ class Cluster:
     @property
     def room(self) -> int:
         """How many more tasks to submit."""
-        ahead = _AHEAD if self._limit is None else _AHEAD_WITH_LIMIT
-        return ahead * self.count - len(self._futures)
+        return _AHEAD * self.count - len(self._futures)
 
     def submit(self, task: Task) -> None:
         """Take on a task."""
         self._serial += 1
         key = f"ganscope-tile-{task.tile}-{id(self):x}-{self._serial}"
         future = self._asked(
-            functools.partial(self._client.submit, _carry_out, self._content, task, key=key, pure=False)
+            functools.partial(
+                self._client.submit, _carry_out, self._content, task, self._first, self._topic, key=key, pure=False
+            )
         )
         self._futures[future] = task
 
@@ -132,18 +166,16 @@ class Cluster:
         """Tasks beyond their limit: their workers are restarted, with whatever else these had at hand."""
         if self._limit is None or not self._futures:
             return []
-        running = {key: worker for worker, keys in self._asked(self._client.processing).items() for key in keys}
-        now = time.monotonic()
         reports = []
         for future, task in list(self._futures.items()):
-            if future.key not in running:
-                self._begun.pop(future.key, None)
-            elif now - self._begun.setdefault(future.key, now) > self._limit:
-                del self._futures[future]
-                future.cancel(force=True)
-                worker = running[future.key]
-                self._asked(functools.partial(self._client.restart_workers, [worker], raise_for_error=False))
-                reports.append(Report(task, LATE, message=f"took longer than {self._limit:g} s"))
+            begun, worker = self._begun.get(future.key, (time.monotonic(), ""))
+            if time.monotonic() - begun <= self._limit + (START if self._first is None else 0.0):
+                continue
+            del self._futures[future], self._begun[future.key]
+            future.cancel(force=True)
+            with contextlib.suppress(KeyError, TimeoutError, ValueError):  # it may be dying of itself just now
+                self._client.restart_workers([worker], raise_for_error=False)
+            reports.append(Report(task, LATE, message=f"took longer than {self._limit:g} s"))
         return reports
 
     def _check_connection(self) -> None:

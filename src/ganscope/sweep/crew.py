@@ -16,10 +16,11 @@ from collections import deque
 from multiprocessing.connection import Connection, wait
 
 import cloudpickle
+import numpy as np
 
 from ganscope.core.errors import StoreError
 from ganscope.core.parallel import cores
-from ganscope.sweep.work import DIED, LATE, Job, Report, Task
+from ganscope.sweep.work import DIED, LATE, START, Job, Report, Task
 
 # A worker that cannot even start dies again and again.
 _STARTS = 5
@@ -44,7 +45,8 @@ class _Worker:
             )
         self.connection = Connection(mine.detach())
         self.task: Task | None = None
-        self.ready = False
+        self.first: Task | None = None
+        self.ready = self.warm = False
         self.deadline = float("inf")
         self._content = content
 
@@ -81,6 +83,7 @@ class Crew:
         self._workers: list[_Worker] = []
         self._waiting: deque[Task] = deque()
         self._failed_starts = 0
+        self._first_cell: int | None = None
         for _ in range(count):
             self._hire()
 
@@ -98,12 +101,21 @@ class Crew:
     @property
     def busy(self) -> bool:
         """Whether there are tasks under way."""
-        return bool(self._waiting) or any(worker.task is not None for worker in self._workers)
+        return bool(self._waiting) or self._at_work > 0
 
     @property
     def room(self) -> int:
         """How many more tasks to submit."""
-        return self._count - len(self._waiting) - sum(worker.task is not None for worker in self._workers)
+        return self._count - len(self._waiting) - self._at_work
+
+    @property
+    def _at_work(self) -> int:
+        return sum(worker.task is not None and worker.task is not worker.first for worker in self._workers)
+
+    def warm_up(self, cell: int) -> None:
+        """Let new processes measure this cell first, if there is a limit."""
+        if self._limit is not None:
+            self._first_cell = cell
 
     def submit(self, task: Task) -> None:
         """Take on a task."""
@@ -118,51 +130,55 @@ class Crew:
         for worker in list(self._workers):
             if worker.connection in heard:
                 reports += self._hear(worker)
-            elif time.monotonic() > worker.deadline and worker.task is not None:
-                task = worker.task
-                self._replace(worker)
-                reports.append(Report(task, LATE, message=f"took longer than {self._limit:g} s"))
+            elif time.monotonic() > worker.deadline:
+                reports += self._bury(worker, LATE)
         self._hand_out()
         return reports
 
     def _hand_out(self) -> None:
         for worker in self._workers:
-            if worker.ready and worker.task is None and self._waiting:
+            if not worker.ready or worker.task is not None or not self._waiting:
+                continue
+            limit = self._limit
+            if limit is not None and not worker.warm:
+                limit += START
+            if self._first_cell is not None and not worker.warm:
+                task = worker.first = Task(None, np.array([self._first_cell]))
+            else:
                 task = self._waiting.popleft()
-                try:
-                    worker.give(task, self._limit)
-                except OSError:  # it died meanwhile: its connection reports that
-                    worker.task, worker.deadline = task, float("inf")
+            try:
+                worker.give(task, limit)
+            except OSError:  # it died meanwhile: its connection reports that
+                worker.task, worker.deadline = task, float("inf")
 
     def _hear(self, worker: _Worker) -> list[Report]:
         try:
             report = worker.connection.recv()
         except (EOFError, OSError, pickle.UnpicklingError):
-            return self._bury(worker)
+            return self._bury(worker, DIED)
         if report is None:  # it has read the job and is ready
             worker.ready, self._failed_starts = True, 0
             return []
         if isinstance(report, str):
             raise StoreError(f"a worker cannot take the job: {report}")
-        worker.task, worker.deadline = None, float("inf")
-        return [report]
+        was_first = worker.task is worker.first
+        worker.task, worker.deadline, worker.warm = None, float("inf"), True
+        return [] if was_first else [report]
 
-    def _bury(self, worker: _Worker) -> list[Report]:
-        task = worker.task
-        status = self._replace(worker)
+    def _bury(self, worker: _Worker, state: str) -> list[Report]:
+        """Put a new worker in the place of one that died or is late."""
+        task, first = worker.task, worker.first
+        self._workers.remove(worker)
+        status = worker.kill()
+        self._hire()
         how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
-        if task is None:
+        if task is None or task is first:
             self._failed_starts += 1
             if self._failed_starts >= _STARTS:
                 raise StoreError(f"worker processes die when they start ({how})")
             return []
-        return [Report(task, DIED, message=f"its process died ({how})")]
-
-    def _replace(self, worker: _Worker) -> int:
-        status = worker.kill()
-        self._workers.remove(worker)
-        self._hire()
-        return status
+        what = f"its process died ({how})" if state == DIED else f"took longer than {self._limit:g} s"
+        return [Report(task, state, message=what)]
 
     def close(self) -> None:
         """End the workers, and with them the tasks under way."""

@@ -32,6 +32,9 @@ class Executor(Protocol):
     def room(self) -> int:
         """How many more tasks to submit."""
 
+    def warm_up(self, cell: int) -> None:
+        """A cell that is known to be measurable: a new process measures it first, so that limits are fair."""
+
     def submit(self, task: Task) -> None:
         """Take on a task."""
 
@@ -127,8 +130,11 @@ class Driver:
                 return
         if rows is None:
             block = self.job.store(anew=True).read(tile)
-            self._parts[tile] = _Assembly(block)
             rows = np.flatnonzero(block.status == MISSING)
+            if len(rows) == 0:  # it was written before the process was stopped
+                self._count(tally(block))
+                return
+            self._parts[tile] = _Assembly(block)
         if len(rows) == 1:
             often = f", {ATTEMPTS} times" if report.state == DIED else ""
             self._assemble(tile, rows, failed(1, report.message + often), report.seconds)

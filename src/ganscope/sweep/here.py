@@ -28,6 +28,9 @@ class Here:
         """How many more tasks to submit."""
         return 1 - len(self._waiting)
 
+    def warm_up(self, cell: int) -> None:
+        """Not needed: there is no time limit here."""
+
     def submit(self, task: Task) -> None:
         """Take on a task."""
         self._waiting.append(task)

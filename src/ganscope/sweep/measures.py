@@ -203,12 +203,26 @@ def _measure(plan: Plan, group: _Group, known: Mapping[str, Kind]) -> Block:
     run = _run(plan, group, simulation)
     names = {axis.name for axis in plan.axes}
     if not isinstance(plan.measure, str):
-        return _own(plan.measure, run, RESERVED | names, known)
+        return _without_stopped(_own(plan.measure, run, RESERVED | names, known), run)
     block.columns = _judged(run) | _final(run, names)
     if plan.measure == "both":
         block.columns |= _predicted(group, theory, "predicted_")
         block.columns["agreement"] = ((), _agreement(block.columns))
-    return block
+    return _without_stopped(block, run)
+
+
+def _without_stopped(block: Block, run: xr.Dataset) -> Block:
+    """A cell with a step that has no solution fails, as `simulate` of its game does; a batch only notes it."""
+    notes = [str(note).partition(": ") for note in np.atleast_1d(run.attrs.get("failures", []))]
+    stopped = {int(cell.removeprefix("cell ")): message for cell, _, message in notes}
+    if not stopped:
+        return block
+    result = Block.empty(len(block))
+    going = np.array([k for k in range(len(block)) if k not in stopped], np.int64)
+    result.put(going, block.take(going))
+    for cell, message in stopped.items():
+        result.put(np.array([cell]), failed(1, message))
+    return result
 
 
 def _run(plan: Plan, group: _Group, settings: dict[str, Any]) -> xr.Dataset:

@@ -394,7 +394,8 @@ def _make_array(
     """Create the metadata of a variable, or replace it by that of a longer one; chunks stay where they are."""
     text = variable.dtype.kind == "O"
     empty: Any = "" if text else blank((), variable.dtype)[()]
-    scratch = path / name / f".{uuid.uuid4().hex[:8]}.part"
+    # in the folder of an array Zarr looks for no others, so that nobody sees what is unfinished
+    scratch = path / _LEDGER / f".{uuid.uuid4().hex[:8]}.part"
     zarr.create_array(
         scratch,
         shape=(*tiling.shape, *variable.sizes),
@@ -405,8 +406,11 @@ def _make_array(
         dimension_names=(*axes, *variable.dims),
         attributes=dict(attributes or {}),
     )
-    os.replace(scratch / "zarr.json", path / name / "zarr.json")
-    shutil.rmtree(scratch)
+    if (path / name).exists():
+        os.replace(scratch / "zarr.json", path / name / "zarr.json")
+        shutil.rmtree(scratch)
+    else:
+        os.rename(scratch, path / name)
 
 
 def _write_file(target: Path, content: bytes) -> None:

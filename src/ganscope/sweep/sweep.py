@@ -23,9 +23,10 @@ from ganscope.sweep.driver import Driver, Executor
 from ganscope.sweep.growth import recover
 from ganscope.sweep.here import Here
 from ganscope.sweep.lock import locked
+from ganscope.sweep.measures import DONE
 from ganscope.sweep.opening import attributes_of, reopened, unfinished
 from ganscope.sweep.plan import Plan, make_plan
-from ganscope.sweep.store import SweepStore, create_store
+from ganscope.sweep.store import FINISHED, MICROSECONDS, STATUS, SweepStore, create_store
 from ganscope.sweep.trial import refuse_if_huge, tile_for, try_cells
 from ganscope.sweep.work import Job, tally
 
@@ -134,6 +135,9 @@ def _swept(
             executor = _executor(job, workers, scheduler, limit, seconds) if tiles else Here(job)
             stack.callback(executor.close)
             driver = Driver(job, executor)
+            known = _known_cell(store)
+            if known is not None:
+                executor.warm_up(known)
         else:
             executor, driver = _started(plan, job, workers, scheduler, limit, confirm, stack)
             stack.enter_context(locked(path))
@@ -167,8 +171,9 @@ def _started(
         refuse_if_huge(plan, estimate, hands)
     axes = {axis.name: axis.labels for axis in plan.axes}
     store = create_store(job.path, axes, tile_for(plan, estimate, hands, limit), attributes_of(plan, job))
-    if estimate.block is not None:
+    if estimate.block is not None and estimate.cell is not None:
         store.extend(estimate.block)
+        executor.warm_up(estimate.cell)
     if here and workers is None and plan.cells * estimate.seconds > _WORTH_PROCESSES:
         driver.executor = executor = _executor(job, None, None, None, np.inf)
         stack.callback(executor.close)
@@ -186,7 +191,7 @@ def _executor(job: Job, workers: int | None, scheduler: str | None, limit: float
 
 def _remaining(store: SweepStore, tiles: list[int]) -> float:
     """Seconds of work left, as the finished tiles tell; infinite if there are none."""
-    spent = store.ledger()[:, -1].astype(float)
+    spent = store.ledger()[:, MICROSECONDS].astype(float)
     known = spent[spent > 0]
     return float(known.mean() * 1e-6 * len(tiles)) if len(known) else np.inf
 
@@ -198,3 +203,12 @@ def _count_finished(driver: Driver, store: SweepStore, tiles: set[int]) -> None:
             counts = tally(store.read(tile))
             driver.counts += counts
             driver.done += counts.total()
+
+
+def _known_cell(store: SweepStore) -> int | None:
+    """A cell that could be measured, of one of the first finished tiles."""
+    for tile in np.flatnonzero(store.ledger()[:, STATUS] == FINISHED)[:10]:
+        good = np.flatnonzero(store.read(int(tile)).status == DONE)
+        if len(good):
+            return int(store.tiling.cells(int(tile))[good[0]])
+    return None

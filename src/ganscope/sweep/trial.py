@@ -40,11 +40,13 @@ class Estimate:
         seconds: Of one worker.
         size: Bytes of its results.
         block: The results of the trial, which name the variables; None if nothing came of it.
+        cell: The cell that they are of.
     """
 
     seconds: float
     size: float
     block: Block | None
+    cell: int | None
 
 
 def try_cells(plan: Plan, run: Runner) -> Estimate:
@@ -56,7 +58,7 @@ def try_cells(plan: Plan, run: Runner) -> Estimate:
     report, tried = _first_that_works(plan, run)
     if report.block is None or (report.block.status != DONE).any():
         _refuse_if_hopeless(plan, tried)
-        return Estimate(max(report.seconds, _UNKNOWN), 64.0, None)
+        return Estimate(max(report.seconds, _UNKNOWN), 64.0, None, None)
     block, seconds = report.block, report.seconds
     size = float(sum(values.nbytes for _, values in block.columns.values())) + 16
     (cell,) = report.task.rows if report.task.rows is not None else (0,)
@@ -68,7 +70,7 @@ def try_cells(plan: Plan, run: Runner) -> Estimate:
         if again.state != RETURNED:
             break
         seconds = again.seconds / len(cells)
-    return Estimate(max(seconds, 1e-7), size, block)
+    return Estimate(max(seconds, 1e-7), size, block, int(cell))
 
 
 def _first_that_works(plan: Plan, run: Runner) -> tuple[Report, list[Report]]:

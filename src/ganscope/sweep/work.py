@@ -87,6 +87,11 @@ class Report:
     message: str = ""
 
 
+# Seconds that a process may take beyond the limit of a task before it has measured a first cell: it imports, and
+# compiles or loads what was compiled.
+START = 60.0
+
+
 def work(job: Job, task: Task) -> Report:
     """Carry out a task.
 
