@@ -87,8 +87,7 @@ def unfinished(store: SweepStore, retry: bool) -> list[int]:
     finished = store.ledger()[:, STATUS] == FINISHED
     if retry:
         for tile in np.flatnonzero(finished):
-            block = store.read(int(tile))
-            if (block.status == FAILED).any():
-                store.take_back(int(tile), block)
+            if (store.read(int(tile), "status").status == FAILED).any():
+                store.take_back(int(tile), store.read(int(tile)))
                 finished[tile] = False
     return [tile for tile in store.tiling.spread_out() if not finished[tile]]

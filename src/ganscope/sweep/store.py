@@ -85,7 +85,7 @@ class SweepStore:
         path: The directory.
         tiling: The grid and its tiles.
         axes: Names of the dimensions of the grid.
-        variables: By name, with `status` and `message`.
+        variables: By name, in the order of writing, with `message` and, last, `status`.
         attributes: Of the store.
     """
 
@@ -124,7 +124,7 @@ class SweepStore:
                 np.dtype(object) if array.dtype.kind in "OT" else np.dtype(array.dtype),
                 array.chunks[depth:],
             )
-            for name, array in sorted(arrays.items())
+            for name, array in _status_last(arrays).items()
             if dims[name][:depth] == self.axes and name not in self.axes
         }
 
@@ -180,11 +180,13 @@ class SweepStore:
         entry[MICROSECONDS] = round(seconds * 1e6)
         self._write_entry(number, entry)
 
-    def read(self, number: int) -> Block:
-        """The cells of a tile, finished or not."""
+    def read(self, number: int, *names: str) -> Block:
+        """The cells of a tile, finished or not; with names, only these variables of them."""
         shape = self.tiling.block_shape(number)
         block = Block.empty(math.prod(shape))
         for name, variable in self.variables.items():
+            if names and name not in names:
+                continue
             values = self._read_variable(number, name, variable, shape)
             if values is None:
                 continue
@@ -270,7 +272,7 @@ class SweepStore:
         entry[:] = 0
         entry[ATTEMPTS] = attempts
         self._write_entry(number, entry)
-        for name, variable in self.variables.items():
+        for name, variable in reversed(self.variables.items()):
             for place in variable.blocks:
                 self._chunk_path(name, number, place).unlink(missing_ok=True)
 
@@ -326,7 +328,7 @@ class SweepStore:
             if self.variables.get(name) != variable:
                 _make_array(self.path, name, self.tiling, self.axes, variable)
                 self.variables[name] = variable
-        self.variables = dict(sorted(self.variables.items()))
+        self.variables = _status_last(self.variables)
 
     def set_attributes(self, **attributes: Any) -> None:
         """Change attributes of the store."""
@@ -373,6 +375,11 @@ def create_store(
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return SweepStore(path)
+
+
+def _status_last(variables: Mapping[str, Any]) -> dict[str, Any]:
+    """In the order of writing: a cell that says it is done has everything else by then."""
+    return dict(sorted(variables.items(), key=lambda item: (item[0] == _CELL_STATUS, item[0])))
 
 
 def _inner(place: tuple[int, ...], chunk: tuple[int, ...]) -> tuple[Any, ...]:

@@ -28,7 +28,7 @@ from ganscope.sweep.opening import attributes_of, reopened, unfinished
 from ganscope.sweep.plan import Plan, make_plan
 from ganscope.sweep.store import FINISHED, MICROSECONDS, STATUS, SweepStore, create_store
 from ganscope.sweep.trial import refuse_if_huge, tile_for, try_cells
-from ganscope.sweep.work import Job, tally
+from ganscope.sweep.work import Job, counted
 
 # Below so many seconds of work it does not pay to start processes.
 _WORTH_PROCESSES = 4.0
@@ -200,7 +200,7 @@ def _count_finished(driver: Driver, store: SweepStore, tiles: set[int]) -> None:
     """Tell the driver what earlier ones have done."""
     for tile in range(len(store.tiling)):
         if tile not in tiles:
-            counts = tally(store.read(tile))
+            counts = counted(store, tile)
             driver.counts += counts
             driver.done += counts.total()
 
@@ -208,7 +208,7 @@ def _count_finished(driver: Driver, store: SweepStore, tiles: set[int]) -> None:
 def _known_cell(store: SweepStore) -> int | None:
     """A cell that could be measured, of one of the first finished tiles."""
     for tile in np.flatnonzero(store.ledger()[:, STATUS] == FINISHED)[:10]:
-        good = np.flatnonzero(store.read(int(tile)).status == DONE)
+        good = np.flatnonzero(store.read(int(tile), "status").status == DONE)
         if len(good):
             return int(store.tiling.cells(int(tile))[good[0]])
     return None

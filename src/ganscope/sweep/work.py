@@ -112,7 +112,7 @@ def work(job: Job, task: Task) -> Report:
     if status == PARTIAL:
         store = job.store(anew=True)
     if status == FINISHED:  # by a process that was thought lost
-        return Report(task, WRITTEN, 0.0, counts=tally(store.read(task.tile)))
+        return Report(task, WRITTEN, 0.0, counts=counted(store, task.tile))
     store.start(task.tile)
     block = store.read(task.tile) if status == PARTIAL else Block.empty(len(cells))
     missing = np.flatnonzero(block.status == MISSING)
@@ -135,3 +135,8 @@ def tally(block: Block) -> Counter[str]:
         names = block.columns["outcome"][1].copy()
     names[block.status == FAILED] = "failed"
     return Counter(names[finished].tolist())
+
+
+def counted(store: SweepStore, tile: int) -> Counter[str]:
+    """The same of a tile in a store."""
+    return tally(store.read(tile, "status", "outcome"))
