@@ -24,8 +24,8 @@ def classify_many(run: xr.Dataset, **options: Any) -> xr.Dataset:
         options: Thresholds that the game lets a caller set, as in `classify`.
 
     Returns:
-        `outcome`, `detail`, `margin` and `near_critical` over `cell`; with replicas, whose votes decide, also `share`,
-        that of the replicas that have this outcome.
+        `outcome`, `detail`, `margin` and `near_critical` over `cell`; with replicas, whose votes decide, also
+        `replica_outcome` over `cell` and `replica`, and `share`, that of the replicas that have the cell's outcome.
 
     Raises:
         ParameterError: If the data set has no `cell` dimension or does not carry its game, or an option is unknown.
@@ -41,9 +41,13 @@ def classify_many(run: xr.Dataset, **options: Any) -> xr.Dataset:
     verdicts = game.classify_cells(run, **options) if run.sizes["cell"] else undecided_cells(0)
     if verdicts is None:
         verdicts = _one_by_one(game, run, options)
-    data = {name: ("cell", getattr(verdicts, name)) for name in ("outcome", "detail", "margin", "near_critical")}
+    data: dict[str, Any] = {
+        name: ("cell", getattr(verdicts, name)) for name in ("outcome", "detail", "margin", "near_critical")
+    }
     if "replica" in run.dims:
         data["share"] = ("cell", verdicts.share)
+        alone = np.broadcast_to(verdicts.votes, (run.sizes["cell"], run.sizes["replica"]))
+        data["replica_outcome"] = (("cell", "replica"), alone)
     return xr.Dataset(data, _coordinates(run))
 
 
@@ -57,15 +61,15 @@ def _coordinates(run: xr.Dataset) -> dict[Any, Any]:
 
 
 def _one_by_one(game: Game, run: xr.Dataset, options: Mapping[str, Any]) -> Verdicts:
-    varied, verdicts, shares = varied_values(run), [], []
+    varied, verdicts, votes = varied_values(run), [], []
     for cell in range(run.sizes["cell"]):
         own = game.replace(**{name: values[cell] for name, values in varied.items()}) if varied else game
         one = run.isel(cell=cell)
         verdict = own.classify(one, **options)
         verdicts.append(verdict)
-        alone = [own.classify(one.isel(replica=k), **options).outcome for k in range(run.sizes.get("replica", 0))]
-        shares.append(np.mean([outcome == verdict.outcome for outcome in alone]) if alone else 1.0)
-    return Verdicts(*columns(verdicts), np.array(shares))
+        alone = [own.classify(one.isel(replica=k), **options) for k in range(run.sizes.get("replica", 0))]
+        votes.append([str(single.outcome) for single in alone or [verdict]])
+    return Verdicts(*columns(verdicts), np.array(votes, object))
 
 
 def predict_many(

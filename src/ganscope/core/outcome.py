@@ -73,14 +73,20 @@ class Verdicts:
         detail: The model's finer labels, likewise.
         margin: As in `Verdict`, shape `[cells]`.
         near_critical: Shape `[cells]`.
-        share: Share of the replicas that have this outcome, shape `[cells]`; 1 without replicas.
+        votes: The outcome of every replica alone, shape `[cells, replicas]`.
     """
 
     outcome: npt.NDArray[np.object_]
     detail: npt.NDArray[np.object_]
     margin: npt.NDArray[np.float64]
     near_critical: npt.NDArray[np.bool_]
-    share: npt.NDArray[np.float64]
+    votes: npt.NDArray[np.object_]
+
+    @property
+    def share(self) -> npt.NDArray[np.float64]:
+        """Share of the replicas that have the outcome, shape `[cells]`."""
+        share: npt.NDArray[np.float64] = (self.votes == self.outcome[:, None]).mean(axis=1)
+        return share
 
 
 def columns(said: Sequence[Any]) -> tuple[Any, Any, Any, Any]:
@@ -118,7 +124,7 @@ def vote_of_cells(
         np.take_along_axis(detail, place, axis=1)[:, 0],
         median_of(margin, chosen),
         ~agree.all(axis=1) | (near_critical & chosen).any(axis=1),
-        agree.mean(axis=1),
+        outcome,
     )
 
 
@@ -126,7 +132,7 @@ def undecided_cells(cells: int) -> Verdicts:
     """No verdict on any cell."""
     label = np.full(cells, "unknown", object)
     outcome = np.full(cells, str(Outcome.UNDECIDED), object)
-    return Verdicts(outcome, label, np.full(cells, np.nan), np.zeros(cells, bool), np.ones(cells))
+    return Verdicts(outcome, label, np.full(cells, np.nan), np.zeros(cells, bool), outcome[:, None])
 
 
 def median_of(values: npt.NDArray[np.float64], chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:

@@ -3,7 +3,7 @@
 import json
 import math
 import numbers
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sized
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,8 @@ from ganscope.core.game import Game
 from ganscope.core.grids import Grid
 from ganscope.core.plain import json_ready
 
+# Every value has a name in the store; more of them than this are a mistake.
+_LONGEST = 1_000_000
 
 @dataclass(frozen=True)
 class Axis:
@@ -52,6 +54,8 @@ def make_axis(game: Game, name: str, values: Any) -> Axis:
         raise ParameterError(name, values, "a list of values, gs.linspace(...) or gs.logspace(...)")
     if isinstance(values, np.ndarray) and values.ndim == 0:
         raise ParameterError(name, values.item(), "a list of values, gs.linspace(...) or gs.logspace(...)")
+    if isinstance(values, Sized) and len(values) > _LONGEST:
+        raise ParameterError(name, f"{len(values)} values", f"at most {_LONGEST} values of one parameter")
     given = tuple(_plain(value) for value in values)
     if not given:
         raise ParameterError(name, [], "at least one value")

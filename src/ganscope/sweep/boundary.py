@@ -17,7 +17,7 @@ from ganscope.core.version import package_version
 from ganscope.sweep.branches import check_game, check_range, game_text
 from ganscope.sweep.crossings import Segment, curves
 from ganscope.sweep.level_curves import critical_curves
-from ganscope.sweep.probe import Axis, Measure, Probe
+from ganscope.sweep.probe import Direction, Measure, Probe
 from ganscope.sweep.refinement import Refined, absorb_isolated, refine
 from ganscope.sweep.shares import chance_curves
 
@@ -46,7 +46,6 @@ def boundary(
     seed: int = 0,
     coarse: int = _COARSE,
     log: tuple[bool, bool] = (False, False),
-    workers: int | None = None,
     method: str = "refine",
     start: Any = None,
     most_evaluations: int | None = None,
@@ -78,7 +77,6 @@ def boundary(
         coarse: Cells of the first lattice along every axis; taken as the next larger power of 2. Regions thinner than
             its cells may be missed.
         log: Which axes are logarithmic.
-        workers: Threads for measures that are asked one game at a time; batches use all cores anyway.
         method: `refine` or `continue`.
         start: For `continue`: the equilibrium, as in `continuation`; followed from there where it is a state.
         most_evaluations: Stop refining before more points than this; None for a tenth of the full lattice, at least
@@ -110,7 +108,6 @@ def boundary(
     between = _check_between(between, measure)
     size = _finest(resolution)
     coarse = min(_next_power(integer("coarse", coarse, at_least=1)), size)
-    workers = 1 if workers is None else integer("workers", workers, at_least=1)
     settings = {"horizon": horizon, "iterations": iterations, "dimension": dimension, "save_at": save_at, **options}
     settings = {name: value for name, value in settings.items() if value is not None}
     if most_evaluations is None:
@@ -122,7 +119,7 @@ def boundary(
         raise ParameterError("measure", measure, "'predict': method 'continue' follows theory")
     if method == "continue" and options:
         raise ParameterError(next(iter(options)), next(iter(options.values())), "nothing with method 'continue'")
-    probe = Probe(game, axes, measure, level, rule, step_size, settings, replicas, seed, workers)
+    probe = Probe(game, axes, measure, level, rule, step_size, settings, replicas, seed)
     attrs = {
         "over": list(over),
         "ranges": [list(map(float, ends)) for ends in ranges],
@@ -197,7 +194,7 @@ def _nothing(plane: Refined, between: tuple[str, str] | None) -> str:
     return f"no boundary{asked} found; outcomes on the lattice: {seen}"
 
 
-def _curve(axes: tuple[Axis, Axis], segments: list[Segment], size: int) -> dict[str, Any]:
+def _curve(axes: tuple[Direction, Direction], segments: list[Segment], size: int) -> dict[str, Any]:
     """The curve's variables over `point`."""
     crossings = [crossing for segment in segments for crossing in segment.crossings]
     columns: dict[str, list[Any]] = {name: [] for name in ("x", "y", "error_x", "error_y", "outcome_a", "outcome_b")}
@@ -219,7 +216,7 @@ def _curve(axes: tuple[Axis, Axis], segments: list[Segment], size: int) -> dict[
     return data
 
 
-def _axes(game: Game, over: Any, ranges: Any, log: Any) -> tuple[Axis, Axis]:
+def _axes(game: Game, over: Any, ranges: Any, log: Any) -> tuple[Direction, Direction]:
     if isinstance(over, str) or not isinstance(over, tuple | list) or len(over) != 2:
         raise ParameterError("over", over, "two names, of x and of y")
     if over[0] == over[1]:
@@ -245,7 +242,7 @@ def _axes(game: Game, over: Any, ranges: Any, log: Any) -> tuple[Axis, Axis]:
         whole = name in ("iterations", "dimension") or (isinstance(own, int | np.integer))
         if whole and (low != round(low) or high != round(high)):
             raise ParameterError("ranges", ends, f"whole numbers for {name}")
-        axes.append(Axis(name, low, high, bool(logarithmic), whole))
+        axes.append(Direction(name, low, high, bool(logarithmic), whole))
     return axes[0], axes[1]
 
 

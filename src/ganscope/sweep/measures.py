@@ -250,7 +250,7 @@ def _judged(run: xr.Dataset) -> dict[str, Column]:
             "margin": ((), np.full(cells, np.nan)),
             "near_critical": ((), np.zeros(cells, bool)),
         }
-    return {str(name): ((), verdicts[name].values) for name in verdicts.data_vars}
+    return {str(name): (tuple(map(str, values.dims[1:])), values.values) for name, values in verdicts.data_vars.items()}
 
 
 def _final(run: xr.Dataset, axes: set[str]) -> dict[str, Column]:

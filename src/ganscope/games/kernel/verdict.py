@@ -136,7 +136,8 @@ def classify_cells(game: "KernelGAN", run: Any) -> Verdicts:
     varied, rule = varied_values(run), str(run.attrs.get("rule", FLOW))
     rows = [{name: values[k] for name, values in varied.items()} for k in range(len(points))]
     said = [_judge(game.replace(**row), points[k], gap[k], rule) for k, row in enumerate(rows)]
-    return Verdicts(*columns(said), np.ones(len(said)))
+    outcome, detail, margin, near_critical = columns(said)
+    return Verdicts(outcome, detail, margin, near_critical, votes=outcome[:, None])
 
 
 def _recorded(game: "KernelGAN", run: Any) -> tuple[Array, Array]:

@@ -171,7 +171,7 @@ class _Decision(NamedTuple):
         reached: generator_lr times the duration of the run.
         unseen: Movement of the overlaps between the last two records of a run of the limit; 0 elsewhere.
         detail, margin: The verdict.
-        share: Share of the replicas that alone have its outcome.
+        votes: The outcome of every replica alone, shape `[cells, replicas]`.
     """
 
     judged: Judgement
@@ -181,7 +181,7 @@ class _Decision(NamedTuple):
     unseen: Array
     detail: npt.NDArray[Any]
     margin: Array
-    share: Array
+    votes: npt.NDArray[Any]
 
 
 def _decide(game: "SolvableGAN", run: "xr.Dataset") -> _Decision:
@@ -219,8 +219,7 @@ def _decide(game: "SolvableGAN", run: "xr.Dataset") -> _Decision:
         seen = unseen > MOVEMENT
         detail, margin = np.where(seen, "oscillating", detail), np.where(seen, unseen - MOVEMENT, margin)
     alone = np.where((reached < MIN_GENERATOR_TIME)[:, None] & (judged.detail != "diverging"), "unknown", judged.detail)
-    share = (_outcomes(alone) == _outcomes(detail)[:, None]).mean(1)
-    return _Decision(judged, voted, chosen, reached, unseen, detail, margin, share)
+    return _Decision(judged, voted, chosen, reached, unseen, detail, margin, _outcomes(alone))
 
 
 def _outcomes(detail: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -249,7 +248,7 @@ def classify_cells(game: "SolvableGAN", run: "xr.Dataset") -> Verdicts:
         return undecided_cells(run.sizes["cell"])
     decided = _decide(game, run)
     near = np.zeros(len(decided.detail), bool)
-    return Verdicts(_outcomes(decided.detail), decided.detail.astype(object), decided.margin, near, decided.share)
+    return Verdicts(_outcomes(decided.detail), decided.detail.astype(object), decided.margin, near, decided.votes)
 
 
 def classify(game: "SolvableGAN", run: "xr.Dataset") -> Verdict:
