@@ -16,10 +16,10 @@ COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-ver
 	--no-annotate --no-emit-index-url --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test claims bench format lock clean
+.PHONY: help demo test torture claims agreement bench format lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
 demo: $(RUN_READY) ## Install what is locked, run the shipped examples, say where the pictures are
 	@echo "Running the demo."
@@ -37,6 +37,12 @@ test: $(TEST_READY) ## Format check, linter, type check and the whole test suite
 
 claims: $(RUN_READY) ## Check the numbered claims of every model
 	@$(BIN)/ganscope claims
+
+agreement: $(RUN_READY) ## Confront theory and simulation on phase diagrams, and write docs/agreement.md anew
+	@$(BIN)/ganscope agreement --write docs/agreement.md
+
+torture: $(TEST_READY) ## Kill workers, drivers and schedulers of sweeps twenty times each
+	@GANSCOPE_TORTURE=20 $(BIN)/python -m pytest tests/test_sweep_torture.py
 
 # The two variables pin an OpenBLAS kernel on some machines; the NumPy baselines shall run on the one it would choose.
 bench: $(BENCH_READY) ## Time the engines against naive code; MODEL=kernel for one model

@@ -22,6 +22,7 @@ from ganscope.sweep import measures, trial
 from ganscope.sweep import sweep as sweep_module
 from ganscope.sweep.plan import make_plan
 from ganscope.sweep.store import ATTEMPTS, STARTED, STATUS, SweepStore, create_store
+from ganscope.sweep.theory import with_theory
 from ganscope.sweep.tiles import Tiling, choose_tile
 from ganscope.sweep.work import Job, Task, work
 
@@ -616,3 +617,19 @@ def test_ctrl_c_says_what_is_kept(tmp_path, small_tiles, monkeypatch, ode_map):
     assert 0 < (gs.load(store).status.values == measures.DONE).sum() < 15
     same(gs.sweep(GAME, OVER, **ODE, store=store, workers=0), ode_map)
     shutil.rmtree(store)
+
+
+# -- theory beside what was simulated ----------------------------------------------------------------------------------
+
+
+def test_theory_joins_a_simulated_sweep_as_if_both_had_been_asked_for():
+    over = {"data_noise": [1.0, 3.0, 6.0], "dimension": [100, 200], "generator_lr": [0.04, 0.08]}
+    common = dict(level="chain", horizon=200, replicas=2)
+    simulated, both = (gs.sweep(GAME, over, measure, **common, workers=0) for measure in ("simulate", "both"))
+    joined = with_theory(simulated)
+    assert set(joined.data_vars) == set(both.data_vars)
+    same(joined.transpose(*both.dims), both)
+    with pytest.raises(gs.NotApplicable, match="theory would take about"):
+        with_theory(simulated, patience=1e-9)
+    with pytest.raises(gs.NotApplicable, match="outcomes of simulations"):
+        with_theory(gs.sweep(GAME, {"data_noise": [1.0]}, level="ode"))

@@ -228,7 +228,7 @@ def sweep(
     """
     from ganscope.cli.sweep import sweep_file
 
-    options = {"workers": workers, "scheduler": scheduler, "resume": resume, "retry": retry}
+    options: dict[str, Any] = {"workers": workers, "scheduler": scheduler, "resume": resume, "retry": retry}
     options |= {"any_version": any_version, "force": force, "time_limit": time_limit, "confirm": yes}
     raise typer.Exit(sweep_file(file, out, variant, options, as_json))
 
@@ -306,6 +306,14 @@ def show(
         str | None,
         typer.Option(metavar="NAME", help="Of a sweep: an observable to draw, such as w2 or recovery[0]."),
     ] = None,
+    theory: Annotated[
+        bool | None,
+        typer.Option(
+            "--theory/--no-theory",
+            help="Of a simulated sweep: compare it with theory.",
+            show_default="if that is quick",
+        ),
+    ] = None,
 ) -> None:
     """Summarise saved runs and sweeps and draw them again; animate runs, export results.
 
@@ -313,7 +321,9 @@ def show(
     """
     from ganscope.cli.show import animate_path, read_places, show_path
 
-    view = {"x": x, "y": y, "at": read_places(at or []), "variable": variable}
+    view: dict[str, Any] = {"x": x, "y": y, "at": read_places(at or []), "variable": variable}
+    if theory is not None:
+        view["theory"] = theory
     if animate:
         raise typer.Exit(animate_path(path, out))
     raise typer.Exit(show_path(path, out, export, as_json, **view))
@@ -334,6 +344,37 @@ def claims(
     from ganscope.cli.claims import check_claims
 
     raise typer.Exit(check_claims(names or [], fast, as_json))
+
+
+@app.command()
+def agreement(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="MODEL[:NAME]", help="Default: all.", show_default=False)
+    ] = None,
+    listed: Annotated[bool, typer.Option("--list", help="List the diagrams and compute none.")] = False,
+    fast: Annotated[bool, typer.Option("--fast", help="Only a few cells of each.")] = False,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where to keep them.")] = Path("runs/agreement"),
+    workers: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Processes on this machine, 0 for none.", show_default="by the work"),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Compute anew what DIR holds.")] = False,
+    write: Annotated[
+        Path | None, typer.Option(metavar="FILE.md", help="Bring the numbers of this document up to date.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Map phase diagrams by theory and simulation, and count where they agree.
+
+    What DIR holds of them is kept and gone on with. Exit status 1 if a share is below the one that the diagram states.
+    For example: ganscope agreement kernel
+    """
+    from ganscope.cli.agreement import list_diagrams, report
+
+    if listed:
+        raise typer.Exit(list_diagrams(names or []))
+    status = report(names or [], out, fast=fast, workers=workers, force=force, document=write, as_json=as_json)
+    raise typer.Exit(status)
 
 
 @app.command()

@@ -12,6 +12,7 @@ import xarray as xr
 
 from ganscope.cli.output import WIDTH, print_json, say, shown, table, wrapped
 from ganscope.cli.predict import heading
+from ganscope.cli.progress import progress_bar
 from ganscope.core.errors import NotApplicable, ParameterError
 from ganscope.core.export import export, sweep_axes
 from ganscope.core.outcome import Outcome
@@ -19,11 +20,14 @@ from ganscope.core.results import game_of
 from ganscope.figures.diagram import draw_sweep
 from ganscope.figures.style import drawing, write
 from ganscope.figures.sweep_view import description, scale_of, value_text
+from ganscope.sweep.theory import with_theory
 
 _DONE, _FAILED = 1, 2
 _MOST_MESSAGES, _LONGEST_MESSAGE = 3, 200
 # What the ledger says of tiles whose results count, in whole or in part.
 _WITH_RESULTS = (1, 3)
+# Seconds that theory may take unasked.
+_PATIENCE = 3.0
 _UNDECIDED = str(Outcome.UNDECIDED)
 
 
@@ -39,6 +43,7 @@ def show_sweep(
     *,
     as_json: bool = False,
     table_file: Path | None = None,
+    theory: bool | None = None,
     **view: Any,
 ) -> int:
     """Summarise a sweep, draw it and export it; returns the exit status.
@@ -49,6 +54,7 @@ def show_sweep(
         out: Where to draw; None is beside the store.
         as_json: Print one JSON object.
         table_file: A file `.nc` or `.csv` for the results.
+        theory: Whether to compare a sweep that was only simulated with theory; None does if that takes seconds.
         view: What is drawn, as `draw_sweep` takes it.
 
     Raises:
@@ -57,6 +63,7 @@ def show_sweep(
     """
     if table_file is not None:
         check_suffix(table_file)
+    sweep = _compared(sweep, theory)
     content = summary(path, sweep)
     picture = _draw(sweep, out or path.with_suffix(".png"), view)
     content["picture"] = None if picture is None else str(picture)
@@ -66,6 +73,19 @@ def show_sweep(
     else:
         _tell(content, sweep)
     return 0
+
+
+def _compared(sweep: xr.Dataset, theory: bool | None) -> xr.Dataset:
+    """The sweep beside theory, where that is asked for, or costs next to nothing."""
+    if theory is False or (theory is None and sweep.attrs.get("measure") != "simulate"):
+        return sweep
+    try:
+        with progress_bar():
+            return with_theory(sweep, None if theory else _PATIENCE)
+    except (NotApplicable, ParameterError):
+        if theory:
+            raise
+        return sweep
 
 
 def check_suffix(path: Path) -> None:
@@ -100,7 +120,7 @@ def summary(path: Path, sweep: xr.Dataset) -> dict[str, Any]:
         "level": sweep.attrs.get("level"),
         "settings": description(sweep).get("settings"),
         "replicas": int(sweep.attrs.get("replicas", 1)),
-        "seed": sweep.attrs.get("seed"),
+        "seed": int(sweep.attrs["seed"]) if "seed" in sweep.attrs else None,
         "axes": {name: _axis(sweep, name) for name in sweep_axes(sweep)},
         "cells": counts,
         "outcomes": _outcomes(sweep, "outcome", status),
@@ -202,7 +222,7 @@ def _tell(content: dict[str, Any], sweep: xr.Dataset) -> None:
     path, cells = content["path"], content["cells"]
     say(wrapped(f"{path}: {_title(content)}", "  "))
     with contextlib.suppress(ParameterError, NotApplicable):  # a game of Python functions: its results can be shown
-        say(heading("", game_of(sweep)))
+        say(heading("", game_of(sweep), list(content["axes"])))
     say()
     rows = [[name, str(axis["values"]), *_range(axis)] for name, axis in content["axes"].items()]
     say(table(["axis", "values", "from", "to", ""], rows))

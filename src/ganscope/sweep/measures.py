@@ -207,7 +207,8 @@ def _measure(plan: Plan, group: _Group, known: Mapping[str, Kind]) -> Block:
     block.columns = _judged(run) | _final(run, names)
     if plan.measure == "both":
         block.columns |= _predicted(group, theory, "predicted_")
-        block.columns["agreement"] = ((), _agreement(block.columns))
+        outcomes = (block.columns[name][1] for name in ("outcome", "predicted_outcome"))
+        block.columns["agreement"] = ((), agreement(*outcomes))
     return _without_stopped(block, run)
 
 
@@ -280,9 +281,8 @@ def _predicted(group: _Group, theory: Mapping[str, Any], prefix: str) -> dict[st
     }
 
 
-def _agreement(columns: Mapping[str, Column]) -> npt.NDArray[np.int8]:
-    """1 where simulation and theory agree, 0 where they differ, -1 where one of them is undecided."""
-    simulated, predicted = columns["outcome"][1], columns["predicted_outcome"][1]
+def agreement(simulated: npt.NDArray[Any], predicted: npt.NDArray[Any]) -> npt.NDArray[np.int8]:
+    """1 where the outcomes of simulation and theory agree, 0 where they differ, -1 where one of them is undecided."""
     decided = (simulated != str(Outcome.UNDECIDED)) & (predicted != str(Outcome.UNDECIDED))
     return np.where(decided, simulated == predicted, -1).astype(np.int8)
 
