@@ -16,7 +16,7 @@ from ganscope.sweep.plan import Plan
 from ganscope.sweep.store import CODE, SweepStore, create_store
 
 
-def grow(old: SweepStore, plan: Plan, attributes: dict[str, Any], parameters: Any) -> SweepStore:
+def grow(old: SweepStore, plan: Plan, attributes: dict[str, Any]) -> SweepStore:
     """Replace a store by one whose grid has more values, with the results of the old one.
 
     Tiles whose cells are all there are done; of the others only the missing cells will be computed.
@@ -25,7 +25,6 @@ def grow(old: SweepStore, plan: Plan, attributes: dict[str, Any], parameters: An
         old: The store, locked by the caller.
         plan: The larger sweep; its axes contain those of the store.
         attributes: Of the new store.
-        parameters: The number of a tile's parameters, given the ranges of the tile.
 
     Raises:
         StoreError: If the grid lacks values that the store has, or the disk refuses.
@@ -56,7 +55,7 @@ def grow(old: SweepStore, plan: Plan, attributes: dict[str, Any], parameters: An
             if (block.status != MISSING).any():
                 # the oldest code that has a part in it, so that a mixture is noticed
                 mixed = {int(codes[k]) for k in source[rows]} - {0}
-                new.write(tile, block, parameters(new.tiling.ranges(tile)), min(mixed, default=0), 0.0)
+                new.write(tile, block, plan.cells_digest(new.labels_of(tile)), min(mixed, default=0), 0.0)
         put_in_place(scratch, old.path)
     except OSError as error:
         raise StoreError(f"cannot write {old.path}: {error.strerror or error}") from error

@@ -60,7 +60,7 @@ def reopened(store: SweepStore, plan: Plan, job: Job, any_version: bool) -> Swee
             f"{', '.join(f'{code:016x}' for code in sorted(foreign))}): replace it (--force), or keep its cells "
             f"beside new ones (any_version=True, --any-version)"
         )
-    damaged = store.damaged()
+    damaged = store.damaged(lambda tile: plan.cells_digest(store.labels_of(tile)))
     for tile in damaged:
         store.forget(tile)
     if damaged:
@@ -71,7 +71,7 @@ def reopened(store: SweepStore, plan: Plan, job: Job, any_version: bool) -> Swee
         )
     attributes = attributes_of(plan, job)
     if any(not np.array_equal(axis.labels, store.labels[axis.name]) for axis in plan.axes):
-        store = grow(store, plan, attributes, plan.cells_digest)
+        store = grow(store, plan, attributes)
     elif foreign:
         store.set_attributes(**attributes)
     return store

@@ -4,10 +4,11 @@ A plan is checked when it is made, names every cell by one number, and has an id
 compute equal cells, whatever the grid, the tiles and the machine.
 """
 
+import functools
 import hashlib
 import inspect
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,10 +90,14 @@ class Plan:
             "seed": self.seed,
         }
 
-    def cells_digest(self, index: tuple[npt.NDArray[np.int64], ...]) -> int:
-        """A number that names the parameters of a block of cells, given the range that it takes on every axis."""
-        labels = [axis.labels[k].tolist() for axis, k in zip(self.axes, index, strict=True)]
-        return digest(json.dumps([self.identity(), labels], sort_keys=True))
+    def cells_digest(self, labels: Sequence[npt.NDArray[Any]]) -> int:
+        """A number that names the parameters of a block of cells, given the labels that it has on every axis."""
+        plain = [own.tolist() if own.dtype.kind == "O" else own.astype(float).tolist() for own in labels]
+        return digest(self._identity_text + json.dumps(plain))
+
+    @functools.cached_property
+    def _identity_text(self) -> str:
+        return json.dumps(self.identity(), sort_keys=True)
 
 
 def digest(text: str) -> int:
@@ -184,6 +189,9 @@ def split_settings(plan: Plan, settings: Mapping[str, Any], level: str | None) -
         return theory, {}
     spec = plan.game.levels[level]
     taken = {*_SETTINGS, *spec.options}
+    if any(axis.name == "level" for axis in plan.axes):  # what another level of the axis takes is none of this one's
+        useless = {"dimension": not spec.dimensional, "step_size": not spec.takes_step_size, "rule": not spec.rules}
+        taken -= {name for name, drop in useless.items() if drop}
     return theory, {name: value for name, value in settings.items() if name in taken and name != "level"}
 
 

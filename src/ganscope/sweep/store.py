@@ -19,7 +19,7 @@ import math
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -127,6 +127,10 @@ class SweepStore:
             for name, array in _status_last(arrays).items()
             if dims[name][:depth] == self.axes and name not in self.axes
         }
+
+    def labels_of(self, number: int) -> list[npt.NDArray[Any]]:
+        """The coordinates of a tile on every axis."""
+        return [own[k] for own, k in zip(self.labels.values(), self.tiling.ranges(number), strict=True)]
 
     # -- tiles ---------------------------------------------------------------------------------------------------------
 
@@ -295,11 +299,15 @@ class SweepStore:
                 check.update(f"{name} {place} ".encode() + content)
         return int.from_bytes(check.digest(), "little")
 
-    def damaged(self) -> list[int]:
-        """Tiles that the ledger says are done, in part or whole, but whose chunks have another checksum."""
+    def damaged(self, parameters: Callable[[int], int]) -> list[int]:
+        """Tiles that the ledger says are done, in part or whole, but that are not what it says.
+
+        Their chunks have another checksum, or they are of other parameters than `parameters` names for their number.
+        """
         ledger = self.ledger()
-        claimed = np.flatnonzero(np.isin(ledger[:, STATUS], (FINISHED, PARTIAL)))
-        return [int(k) for k in claimed if self.checksum(int(k)) != int(ledger[k, CHECKSUM])]
+        claimed = np.flatnonzero(np.isin(ledger[:, STATUS], (FINISHED, PARTIAL))).tolist()
+        right = lambda k: parameters(k) == ledger[k, PARAMETERS] and self.checksum(k) == ledger[k, CHECKSUM]
+        return [k for k in claimed if not right(k)]
 
     # -- the schema; only the driver changes it ------------------------------------------------------------------------
 

@@ -40,7 +40,7 @@ class Job:
 
     def parameters(self, tile: int) -> int:
         """The number that names the parameters of a tile."""
-        return self.plan.cells_digest(self.store().tiling.ranges(tile))
+        return self.plan.cells_digest(self.store().labels_of(tile))
 
     def without_store(self) -> "Job":
         """For another process, or for cells that belong to no tile."""
