@@ -7,6 +7,10 @@ import pytest
 
 import ganscope as gs
 from ganscope.core.cells import predictions_of
+from ganscope.games.dualflow.lq.parts import parts_of
+from ganscope.games.dualflow.lq.state import Field, scheme_matrix
+from ganscope.games.dualflow.lq.theory import equilibria
+from ganscope.games.dualflow.theory.steps import largest_of_modes
 from ganscope.games.particle.torus.collapse import critical_mobility
 from ganscope.games.solvable import phases
 from ganscope.games.solvable.cells import Cells
@@ -146,6 +150,138 @@ def test_cells_of_other_models(case):
     count = 6 if case in ("lq", "torus", "kernel extragradient") else 12
     over = {name: spread(rng, *limits, count) for name, limits in bounds.items()}
     assert_many_is_each(game, over, **options)
+
+
+# The dual flows: random games of each, at every level.
+
+SCHEMES = ("explicit", "explicit_sequential", "jko", "jko_sequential", "nash", "midpoint")
+
+
+def levels(midpoint=True):
+    """Options of the flow, and of every scheme at short and at long steps."""
+    schemes = SCHEMES if midpoint else SCHEMES[:-1]
+    return [{}, *({"level": name, "step_size": step} for name in schemes for step in (0.05, 0.9, 3.0))]
+
+
+def symmetric(rng, size, count):
+    a = rng.normal(size=(count, size, size))
+    return a + np.swapaxes(a, 1, 2) + 2 * rng.random((count, 1, 1)) * np.eye(size)
+
+
+@pytest.mark.parametrize("loss", ["bilinear", "saturating", "nonsaturating"])
+def test_dirac_cells_at_every_level(loss):
+    rng = random(len(loss))
+    over = {"gradient_penalty": spread(rng, 0.01, 3), "generator_lr": spread(rng, 0.1, 3)}
+    over["gradient_penalty"][:8] = 0.0
+    over["initial"] = rng.normal(size=(CELLS, 2))
+    over["initial"][5:10] = 0.0
+    for options in levels():
+        assert_many_is_each(gs.DiracGAN(loss=loss), over, **options)
+
+
+@pytest.mark.parametrize("mean_field", [False, True])
+def test_clipped_cells_at_every_level(mean_field):
+    rng = random(7)
+    start = (1.0, (0.1, -0.05, 0.08)) if mean_field else (1.0, 0.05)
+    over = {"clip": spread(rng, 0.1, 3), "discriminator_lr": spread(rng, 0.1, 3)}
+    over["initial"] = rng.normal(size=(CELLS, 4 if mean_field else 2))
+    over["initial"][:, 1:] *= 0.1 / np.abs(over["initial"][:, 1:]).max(axis=1, keepdims=True)
+    over["initial"][3] = 0.0
+    for options in levels(midpoint=False):
+        assert_many_is_each(gs.ClippedGAN(clip=0.5, initial=start), over, **options)
+
+
+def test_quadratic_cells_at_every_level():
+    rng, count = random(8), 12
+    zero = np.zeros((count, 2, 2))
+    B1 = rng.normal(size=(count, 2, 2))
+    B1[4] = 0.0  # then nothing couples the players, and some cells have no unique equilibrium
+    A2 = symmetric(rng, 2, count)
+    A1 = np.where((np.arange(count) < 4)[:, None, None], zero, symmetric(rng, 2, count))
+    A1[4:6] = A2[5] = 0.0
+    c1 = rng.normal(size=(count, 2))
+    c1[4] = 0.0
+    B2 = np.where((rng.random(count) < 0.5)[:, None, None], -np.swapaxes(B1, 1, 2), rng.normal(size=(count, 2, 2)))
+    over = {"A1": A1, "B1": B1, "A2": A2, "B2": B2, "c1": c1, "generator_lr": spread(rng, 0.1, 3, count)}
+    for options in ({}, {"level": "jko", "step_size": 0.9}, {"level": "nash", "step_size": 3.0}):
+        assert_many_is_each(QUADRATIC, over, **options)
+
+
+def test_modal_quadratic_cells_at_every_level():
+    rng, game = random(9), gs.QuadraticGame(np.eye(2), [[1.0], [0.5]], 0.0, [[-1.0, -0.5]])
+    for options in levels():
+        many = {"generator_lr": spread(rng, 0.1, 3, 6), "c2": rng.normal(size=(6, 1))}
+        assert_many_is_each(game, many, **options)
+
+
+def covariance(rng, rank, size=2):
+    factor = rng.normal(size=(size, rank))
+    return factor @ factor.T
+
+
+LQ_CASES = {
+    "full": (1.0, 2, {"generator_lr": (0.05, 5), "discriminator_lr": (0.005, 5)}),
+    "penalties": (1.0, 2, {"linear_penalty": (0.1, 3), "quadratic_penalty": (0.1, 3)}),
+    "centred": (0.0, 2, {"critic_penalty": (0.1, 3), "generator_lr": (0.05, 5)}),
+    "low rank": (0.0, 1, {"generator_lr": (0.05, 5), "discriminator_lr": (0.05, 5)}),
+    "low rank off centre": (0.6, 1, {"generator_lr": (0.05, 5), "discriminator_lr": (0.05, 5)}),
+    "low rank penalty": (0.0, 1, {"critic_penalty": (0.1, 3)}),
+}
+
+
+@pytest.mark.parametrize("case", LQ_CASES)
+def test_lq_cells(case):
+    centre, rank, bounds = LQ_CASES[case]
+    rng = random(len(case))
+    mean, target = centre * rng.normal(size=2), covariance(rng, 2)
+    game = gs.QuadraticGAN(mean, target, 0.5 * mean, factor=rng.normal(size=(2, rank)))
+    for options in ({}, {"level": "explicit", "step_size": 0.9}, {"level": "jko_sequential", "step_size": 0.3}):
+        over = {name: spread(rng, *limits, 5) for name, limits in bounds.items()}
+        if "critic_penalty" in over:
+            over["critic_penalty"][0] = 0.0
+        assert_many_is_each(game, over, **options)
+
+
+def test_lq_cells_of_different_ranks_and_targets():
+    rng, count = random(11), 6
+    over = {
+        "covariance": np.stack([covariance(rng, 1 + k % 2) for k in range(count)]),
+        "target_covariance": np.stack([covariance(rng, 1 + k // 3) for k in range(count)]),
+        "discriminator_lr": spread(rng, 0.05, 5, count),
+    }
+    game = gs.QuadraticGAN([0.0, 0.0], np.eye(2), [0.0, 0.0], covariance=np.eye(2))
+    assert_many_is_each(game, over)
+    line = gs.QuadraticGAN(0.0, 4.0, 0.0, covariance=1.0, critic_penalty=0.0, initial_discriminator=([0.0], [[0.3]]))
+    assert_many_is_each(line, {"generator_lr": spread(rng, 0.1, 3, 6), "critic_penalty": [0.0] * 5 + [0.5]})
+
+
+def test_parts_of_a_linearisation_have_its_eigenvalues():
+    rng, speeds = random(12), (0.7, 1.3)
+    for size, centred in [(1, 0), (2, 0), (2, 1), (3, 0), (3, 1)]:
+        mean = centred * rng.normal(size=size)
+        field = Field(mean, covariance(rng, size, size), rng.random() + 0.2, rng.random() + 0.2, size)
+        for _, state in equilibria(field, size):
+            whole = np.linalg.eigvals(field.with_speeds(field.linearisation(field.pack(state)), *speeds))
+            parts = parts_of(field, state).values(*(np.array([speed]) for speed in speeds))[0]
+            for ours, theirs in ((whole, parts), (parts, whole)):
+                moving = ours[np.abs(ours) > 1e-6]
+                # a double eigenvalue is only good to the root of the rounding error
+                assert all(np.abs(theirs - value).min() < 1e-6 for value in moving)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES[:-1])
+def test_largest_steps_of_modes_are_where_multipliers_leave_the_unit_circle(scheme):
+    rng = random(13)
+    for _ in range(40):
+        p, q, coupling = rng.uniform(-1, 2), rng.uniform(0, 3), rng.uniform(0, 4)
+        if p + q < 0.05 or p * q + coupling < 0.05:
+            continue
+        flow = np.array([[-p, 1.0], [-coupling, -q]])
+        largest = float(largest_of_modes(scheme, p, q, coupling))
+        steps = np.array([0.01, 0.9, 0.999, 1.001]) * (largest if np.isfinite(largest) else 1e3)
+        radius = [np.abs(np.linalg.eigvals(scheme_matrix(flow, 1, scheme, step))).max() for step in steps]
+        assert max(radius[:3]) < 1
+        assert (radius[3] > 1) == np.isfinite(largest)
 
 
 def test_names_that_no_batch_varies():

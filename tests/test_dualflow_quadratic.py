@@ -82,7 +82,7 @@ def test_closed_form_of_the_largest_step_equals_bisection(monkeypatch):
         game = gs.QuadraticGame(lam1 * np.eye(n), b, lam2 * np.eye(m), -b.T, None, None, *lrs)
         closed = [gs.largest_step(game, scheme) for scheme in SCHEMES]
         with monkeypatch.context() as patch:
-            patch.setattr(steps, "_modes", lambda linear: None)
+            patch.setattr(steps, "_modes", lambda linear: (np.zeros(1, bool), *np.ones((3, 1, 1))))
             for scheme, value in zip(SCHEMES, closed, strict=True):
                 assert_allclose(gs.largest_step(game, scheme), value, rtol=1e-7)
                 other = gs.largest_step(game, scheme, order="discriminator_first")

@@ -118,6 +118,9 @@ def _gather(numbers: Numbers, name: str, which: npt.NDArray[np.intp], values: Ar
     array, knows = numbers.get(name, (np.full(shape, np.nan), np.zeros(cells, bool)))
     if array.ndim == 2 and array.shape[1] < values.shape[1]:
         array = np.concatenate([array, np.full((cells, values.shape[1] - array.shape[1]), np.nan)], axis=1)
-    array[(which, *map(slice, values.shape[1:]))] = values
+    if values.ndim == 1:
+        array[which] = values
+    else:
+        array[which, : values.shape[1]] = values
     knows[which] = known
     numbers[name] = array, knows

@@ -14,6 +14,7 @@ References:
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -297,6 +298,7 @@ def best_rates(largest: float, smallest: float, rule: str = "alternating", momen
     return {"forgetting": forgetting, "lr_product": lr_product, "spectral_radius": radius}
 
 
+@lru_cache(256)  # cells of a sweep share the modes of their resting place
 def _numerical_best(kappa: float, rule: str, momentum: float) -> tuple[float, float, float]:
     """Forgetting, coupling of the slowest mode, and spectral radius."""
     ratios = np.geomspace(1.0, kappa, 65)

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from ganscope.core.checks import real_array
 from ganscope.core.errors import ParameterError
 from ganscope.core.game import Level, Players, Request, Variable
-from ganscope.core.outcome import Prediction, Spectrum
+from ganscope.core.outcome import Prediction, Predictions, Spectrum
 from ganscope.games.dualflow import levels
 from ganscope.games.dualflow.clipped import engine as clipped_engine
 from ganscope.games.dualflow.clipped import flow as clipped_flow
@@ -149,7 +149,8 @@ class ClippedGAN(DualGame):
 
     def linearisation(self) -> Linear:
         """theta and the mean of omega inside the box."""
-        return Linear(np.array([[0.0, self.generator_lr], [-self.discriminator_lr, 0.0]]), np.zeros(2), 1)
+        jacobian, offset, size = inside(np.array([self.generator_lr]), np.array([self.discriminator_lr]))
+        return Linear(jacobian[0], offset[0], size)
 
     def trajectories(self, request: Request) -> dict[str, Variable]:
         options = levels.check_options(request.options)
@@ -199,10 +200,25 @@ class ClippedGAN(DualGame):
 
         return clipped_prediction.predict(self, level, rule, step_size)
 
+    def predict_cells(
+        self, over: Mapping[str, Any], level: str | None, rule: str | None, step_size: float | None, **options: Any
+    ) -> Predictions:
+        from ganscope.games.dualflow.clipped import prediction as clipped_prediction
+
+        del options  # there are none
+        return clipped_prediction.predict_cells(self, over, level, rule, step_size)
+
     def linear_spectrum(self, at: Any = None, rule: str | None = None, **options: Any) -> Spectrum:
         from ganscope.games.dualflow.clipped import prediction as clipped_prediction
 
         return clipped_prediction.spectrum(self, at, rule, **options)
+
+
+def inside(generator_lr: Array, discriminator_lr: Array) -> Linear:
+    """theta and the mean of omega inside the box, at speeds `[cells]`."""
+    jacobian = np.zeros((len(generator_lr), 2, 2))
+    jacobian[:, 0, 1], jacobian[:, 1, 0] = generator_lr, -discriminator_lr
+    return Linear(jacobian, np.zeros((len(jacobian), 2)), 1)
 
 
 def exact_flow(numbers: Array, starts: Array, times: Array, out: Array, settle: int = 0) -> Array:

@@ -6,17 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import i0, ive
 
+from ganscope.games.dualflow.theory import orbits
 from ganscope.games.dualflow.theory.affine import Linear
 
 if TYPE_CHECKING:
     from ganscope.games.dualflow.dirac.model import DiracGAN
 
 Array = npt.NDArray[np.float64]
-
-# Newton steps towards the radius of a limit cycle, which converge from below after the first one.
-_STEPS = 40
 
 
 @dataclass(frozen=True)
@@ -41,8 +38,9 @@ class Cells:
         over = over or {}
         count = len(next(iter(over.values()))) if over else 1
         names = ("gradient_penalty", "generator_lr", "discriminator_lr")
-        columns = [over.get(name, np.full(count, getattr(game, name))) for name in names]
-        return cls(game.loss, *columns, over.get("initial", np.broadcast_to(game.initial, (count, 2))))
+        penalty, *speeds = (over.get(name, np.full(count, getattr(game, name))) for name in names)
+        start = over.get("initial", np.broadcast_to(game.initial, (count, 2)))
+        return cls(game.loss, penalty, speeds[0], speeds[1], start)
 
     def __len__(self) -> int:
         return len(self.initial)
@@ -69,46 +67,39 @@ class Cells:
     @property
     def turning(self) -> Array:
         """Angular speed of the bilinear game without a penalty."""
-        return np.asarray(np.sqrt(self.generator_lr) * np.sqrt(self.discriminator_lr))
+        return np.asarray(orbits.turning(self.generator_lr, self.discriminator_lr))
 
     @property
     def radius_squared(self) -> Array:
         """theta^2 / generator_lr + psi^2 / discriminator_lr at the start."""
         return np.asarray(
-            self.initial[:, 0] ** 2 / self.generator_lr + self.initial[:, 1] ** 2 / self.discriminator_lr
+            orbits.radius_squared(self.initial[:, 0], self.initial[:, 1], self.generator_lr, self.discriminator_lr)
         )
 
     @property
     def period(self) -> Array:
-        """Period of the flow; near the equilibrium, unless it is known on the orbit. See `theory.orbits`."""
-        frequency, damping = self.turning * self.slope, self.discriminator_lr * self.gradient_penalty / 2
-        over = damping >= frequency
-        square = np.where(over, 1.0, (frequency - damping) * (frequency + damping))
-        period = np.where(over, np.inf, 2 * np.pi / np.sqrt(square))
-        if self.loss == "saturating":
-            orbit = 2 * np.pi / self.turning * (1 + i0(self.turning * self.radius_squared / 2))
-            period = np.where(self.penalised, period, orbit)
-        return np.asarray(period)
+        """Period of the flow; near the equilibrium, unless it is known on the orbit."""
+        period = orbits.bilinear_periods(self.turning * self.slope, self.discriminator_lr * self.gradient_penalty / 2)
+        if self.loss != "saturating":
+            return period
+        return np.where(self.penalised, period, orbits.saturating_periods(self.turning, self.radius_squared))
 
     @property
     def convex_step(self) -> Array:
         """Step size below which the saturating generator's proximal problem is convex on the whole first orbit."""
-        squared = self.radius_squared
         if self.loss != "saturating":
             return np.full(len(self), np.inf)
-        squared = np.where(squared > 0, squared, 1e-300)
-        with np.errstate(over="ignore"):
-            limit = 4 / (self.generator_lr * self.discriminator_lr * squared)
-        return np.where(self.radius_squared > 0, limit, np.inf)
+        with np.errstate(divide="ignore", over="ignore"):
+            return np.asarray(4 / (self.generator_lr * self.discriminator_lr * self.radius_squared))
 
     def cycle(self, step: float, growth: Array) -> Array:
-        """Radius of the limit cycle of simultaneous steps that are too long; see `theory.orbits`.
+        """Radius of the limit cycle of simultaneous steps that are too long; nothing where there is none.
 
         Args:
             step: Step size.
             growth: Growth of the linearised scheme per step, `[cells]`.
         """
         if self.loss == "nonsaturating":
-            return nonsaturating_cycles(np.maximum(growth, 0.0) / step, self.turning)
-        unpenalised = np.where(self.penalised, self.gradient_penalty, 1.0)
-        return saturating_cycles(np.maximum(step * self.generator_lr / (4 * unpenalised), 1.0), self.turning)
+            return orbits.nonsaturating_cycles(np.maximum(growth, 0.0) / step, self.turning)
+        penalty = np.where(self.penalised, self.gradient_penalty, 1.0)
+        return orbits.saturating_cycles(np.maximum(step * self.generator_lr / (4 * penalty), 1.0), self.turning)

@@ -26,10 +26,11 @@ from ganscope.core.checks import one_of, real_array
 from ganscope.core.compiled import writeable
 from ganscope.core.errors import NotApplicable, ParameterError
 from ganscope.core.game import Level, Players, Request, Variable
-from ganscope.core.outcome import Prediction, Spectrum
+from ganscope.core.outcome import Prediction, Predictions, Spectrum
 from ganscope.core.smooth import SmoothField
 from ganscope.games.dualflow import levels
 from ganscope.games.dualflow.dirac import engine as dirac_engine
+from ganscope.games.dualflow.dirac.cells import Cells
 from ganscope.games.dualflow.failures import NashNotConverged, ProxNotConverged, StepTooLarge
 from ganscope.games.dualflow.game import SPEEDS, DualGame, Tracked, fail
 from ganscope.games.dualflow.pair import Pair
@@ -172,7 +173,8 @@ class DiracGAN(DualGame):
 
     def linearisation(self) -> Linear:
         """The game near its equilibrium (0, 0), where every loss but the bilinear one has half its slope."""
-        return Linear(self.jacobian(0.0, 0.0), np.zeros(2), 1)
+        jacobian, offset, size = Cells.of(self).linear
+        return Linear(jacobian[0], offset[0], size)
 
     def _quadratic(self) -> QuadraticGame:
         """The bilinear loss as a game of quadratic forms."""
@@ -269,6 +271,14 @@ class DiracGAN(DualGame):
         from ganscope.games.dualflow.dirac import prediction as dirac_prediction
 
         return dirac_prediction.predict(self, level, rule, step_size)
+
+    def predict_cells(
+        self, over: Mapping[str, Any], level: str | None, rule: str | None, step_size: float | None, **options: Any
+    ) -> Predictions:
+        from ganscope.games.dualflow.dirac import prediction as dirac_prediction
+
+        del options  # there are none
+        return dirac_prediction.predict_cells(self, over, level, rule, step_size)
 
     def smooth_field(
         self, level: str | None = None, rule: str | None = None, step_size: float | None = None, start: Any = None

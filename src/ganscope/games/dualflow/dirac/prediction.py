@@ -1,16 +1,20 @@
 """What theory says about the Dirac-GAN: its flow, and every scheme at its step size."""
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
-from ganscope.analysis.spectrum import stability_of
+from ganscope.analysis.spectrum import Spectra, stability_of
 from ganscope.core.checks import real_array
 from ganscope.core.errors import NotApplicable, ParameterError
 from ganscope.core.game import Players
-from ganscope.core.outcome import Equilibrium, Outcome, Prediction, Spectrum
+from ganscope.core.outcome import Equilibrium, Prediction, Predictions, Spectrum
 from ganscope.games.dualflow import levels
+from ganscope.games.dualflow.answers import Answers, Flags, Numbers, chosen, everywhere, of_one
+from ganscope.games.dualflow.dirac.cells import Cells
 from ganscope.games.dualflow.game import Tracked, each_run, varied_runs
 from ganscope.games.dualflow.levels import (
     EXPLICIT,
@@ -20,15 +24,16 @@ from ganscope.games.dualflow.levels import (
     JKO_SEQUENTIAL,
     MIDPOINT,
     NASH,
-    SCHEMES,
 )
-from ganscope.games.dualflow.questions import Answer, asked, scheme_spectrum
+from ganscope.games.dualflow.questions import asked, scheme_spectra, scheme_spectrum
 from ganscope.games.dualflow.theory import orbits
 from ganscope.games.dualflow.theory.affine import Linear
-from ganscope.games.dualflow.theory.steps import largest_step_of
+from ganscope.games.dualflow.theory.steps import largest_steps
 
 if TYPE_CHECKING:
     from ganscope.games.dualflow.dirac.model import DiracGAN
+
+Array = npt.NDArray[np.float64]
 
 # A spectral radius so close to 1 counts as 1; so close to a threshold, in relative terms, is near critical.
 _NEUTRAL, _CRITICAL = 1e-9, 0.02
@@ -72,7 +77,7 @@ def tracked_runs(game: "DiracGAN", run: Any) -> Tracked:
 
 def rotation(game: "DiracGAN", run: Any) -> float:
     """Period of the flow, or the time in which a scheme settles on its limit cycle if that is longer."""
-    period = max(_period(game), _settling(game, run) if run.attrs["level"] in _GROWING else 0.0)
+    period = max(float(Cells.of(game).period[0]), _settling(game, run) if run.attrs["level"] in _GROWING else 0.0)
     return period if period < math.inf else math.nan
 
 
@@ -85,40 +90,25 @@ def _settling(game: "DiracGAN", run: Any) -> float:
     return 1 / growth if growth > 0 else 0.0
 
 
-def _period(game: "DiracGAN") -> float:
-    """Period of the flow; near the equilibrium, unless it is known on the orbit."""
-    speeds = game.generator_lr, game.discriminator_lr
-    if game.loss == "saturating" and game.gradient_penalty == 0:
-        theta, psi = game.initial
-        return orbits.saturating_period(theta, psi, *speeds)
-    return orbits.bilinear_period(*speeds, game.slope, game.gradient_penalty)
-
-
 def predict(game: "DiracGAN", level: str | None, rule: str | None, step_size: float | None) -> Prediction:
     """What theory says: about the flow, or about a scheme at a step size."""
     name, step = asked(game, level, rule, step_size)
-    flow = name == FLOW
-    values = scheme_spectrum(game.linearisation(), name, {} if flow else {"step_size": step})
-    rest = Equilibrium(Players(0.0, 0.0), values, stability_of(values), "equilibrium")
-    answer = _of_flow(game, values) if flow else _of_scheme(game, name, step, values)
-    if game.initial == (0.0, 0.0):
-        reason = "the start is the equilibrium, where nothing moves"
-        answer = Answer(Outcome.CONVERGED, "at_equilibrium", math.nan, (reason, *answer.reasons))
-    limits = {f"largest_step_{s}": largest_step_of(game.linearisation(), s) for s in SCHEMES}
-    limit = limits.get(f"largest_step_{name}", math.inf)
-    critical = 2 * game.slope * math.sqrt(game.generator_lr / game.discriminator_lr)
+    cells = Cells.of(game)
+    spectra = _spectra(cells, name, step)
+    answers, values = _answers(cells, name, step, spectra), spectra.one()
+    critical = answers.best["gradient_penalty"][0][0]
     advice = (
         f"gradient_penalty = {critical:.6g} damps best (critically); in the convention without the factor 1/2, "
         f"{critical / 2:.6g}"
     )
     return Prediction(
-        *answer[:3],
-        (*answer.reasons, advice),
-        near_critical=_near_critical(game, name, step, limit),
-        thresholds={"critical_gradient_penalty": critical, **_named(game, name, step, values), **limits},
-        equilibria=[rest],
-        rates=_rates(values, step),
-        best={"gradient_penalty": critical, "gradient_penalty_without_half": critical / 2},
+        *answers.heads,
+        (*_reasons(cells, answers, name, step, spectra), advice),
+        near_critical=bool(answers.near[0]),
+        thresholds=of_one(answers.thresholds),
+        equilibria=[Equilibrium(Players(0.0, 0.0), values, stability_of(values), "equilibrium")],
+        rates=of_one(answers.rates),
+        best=of_one(answers.best),
         level=level,
         rule=rule,
         step_size=step_size,
@@ -126,121 +116,157 @@ def predict(game: "DiracGAN", level: str | None, rule: str | None, step_size: fl
     )
 
 
-def _near_critical(game: "DiracGAN", name: str, step: float, limit: float) -> bool:
-    if game.gradient_penalty == 0:
-        return game.loss == "saturating" and name in (EXPLICIT_SEQUENTIAL, JKO_SEQUENTIAL)
-    return abs(step - limit) < _CRITICAL * limit < math.inf
+def predict_cells(
+    game: "DiracGAN", over: Mapping[str, Array], level: str | None, rule: str | None, step_size: float | None
+) -> Predictions:
+    """`predict` for many variants of a game, in arrays: no equilibria or reasons."""
+    name, step = asked(game, level, rule, step_size)
+    cells = Cells.of(game, over)
+    return _answers(cells, name, step, _spectra(cells, name, step)).predictions()
 
 
-def _of_flow(game: "DiracGAN", values: Spectrum) -> Answer:
-    if game.gradient_penalty > 0:
-        detail = _manner(values)
-        words = (
-            f"theta^2 / generator_lr + psi^2 / discriminator_lr falls until both are 0; close to there like "
-            f"exp(-{values.rate:.6g} t)"
-        )
-        return Answer(Outcome.CONVERGED, detail, values.rate, (words,))
-    if game.loss == "nonsaturating":
-        limit = orbits.nonsaturating_limit(game.generator_lr, game.discriminator_lr)
-        words = (
-            "theta^2 / generator_lr + psi^2 / discriminator_lr falls like a power of time: its product with time "
-            f"tends to {limit:.6g}"
-        )
-        return Answer(Outcome.CONVERGED, "algebraic", 0.0, (words,))
-    words = f"theta^2 / generator_lr + psi^2 / discriminator_lr is conserved: an orbit of period {_period(game):.6g}"
-    return Answer(Outcome.OSCILLATING, "orbiting", 0.0, (words,))
+def _spectra(cells: Cells, name: str, step: float) -> Spectra:
+    return scheme_spectra(cells.linear, name, {} if name == FLOW else {"step_size": step})
 
 
-def _of_scheme(game: "DiracGAN", name: str, step: float, values: Spectrum) -> Answer:
-    radius = float(np.max(np.abs(values.values)))
-    margin = 1 - radius
-    words = f"the spectral radius of {name} at step_size = {step:g} is {radius:.9g} at the equilibrium"
-    local = () if game.loss == "bilinear" else ("this is known for starts near the equilibrium and moderate steps",)
-    limit = _convex_step(game) if name in (JKO, JKO_SEQUENTIAL, NASH) else math.inf
-    if step >= limit:
-        hint = f"step_size must stay below {limit:.6g} for the generator's proximal problem to be convex on this orbit"
-        return Answer(Outcome.UNDECIDED, "no_step", margin, (hint, words))
-    if radius < 1 - _NEUTRAL:
-        return Answer(Outcome.CONVERGED, _manner(values), margin, (words, *local))
-    if radius > 1 + _NEUTRAL or _defective(values):
-        return _growing(game, name, step, values, words)
-    if game.loss == "nonsaturating":
-        reason = "the linearisation turns without decay, and the loss itself damps, by a power of time"
-        return Answer(Outcome.CONVERGED, "algebraic", 0.0, (words, reason, *local))
-    reasons: tuple[str, ...] = (words,)
-    if game.loss == "saturating" and name != MIDPOINT:
-        reasons += ("the orbit drifts slowly: outwards for explicit_sequential, inwards for jko_sequential",)
-    return Answer(Outcome.OSCILLATING, "orbiting", 0.0, reasons)
-
-
-def _growing(game: "DiracGAN", name: str, step: float, values: Spectrum, words: str) -> Answer:
-    """Where a scheme goes whose steps are too long."""
-    margin = 1 - float(np.max(np.abs(values.values)))
-    if game.loss == "bilinear":
-        return Answer(Outcome.DIVERGED, "diverging", margin, (words, "the game is linear: nothing stops the growth"))
-    turn = step * orbits.turning(game.generator_lr, game.discriminator_lr)
-    overshoots = values.values[int(np.argmax(np.abs(values.values)))].real < 0  # a side each step: no cycle around it
-    if name not in (EXPLICIT, JKO) or turn > _SMALL_ANGLE or overshoots:
-        reason = "the equilibrium repels, and the steps are too long to say where to"
-        return Answer(Outcome.UNDECIDED, "unstable", margin, (words, reason))
-    if game.loss == "saturating" and game.gradient_penalty == 0:
-        reason = "every step adds to theta^2 / generator_lr + psi^2 / discriminator_lr, the slower the larger it is"
-        return Answer(Outcome.DIVERGED, "diverging", margin, (words, reason))
-    radius = _cycle(game, step, values)
-    reason = (
-        "the growth ends on a limit cycle where theta^2 / generator_lr + psi^2 / discriminator_lr is about "
-        f"{radius**2:.4g}"
+def _answers(cells: Cells, name: str, step: float, spectra: Spectra) -> Answers:
+    steps = largest_steps(cells.linear)
+    detail, margin = _of_flow(cells, spectra) if name == FLOW else _of_scheme(cells, name, step, spectra)
+    resting = ~cells.initial.any(axis=-1)
+    detail[resting], margin[resting] = "at_equilibrium", math.nan
+    limits = {f"largest_step_{s}": limit for s, limit in steps.items()}
+    critical = 2 * cells.slope * np.sqrt(cells.generator_lr / cells.discriminator_lr)
+    numbers = {"critical_gradient_penalty": critical, "period": cells.period, **limits}
+    if cells.loss == "saturating":
+        numbers["largest_convex_step"] = cells.convex_step
+    best = {"gradient_penalty": critical, "gradient_penalty_without_half": critical / 2}
+    return Answers(
+        detail,
+        margin,
+        _near_critical(cells, name, step, steps.get(name)),
+        everywhere(numbers, len(cells)) | _somewhere(cells, name, step, spectra),
+        everywhere(_rates(spectra, step), len(cells)),
+        everywhere(best, len(cells)),
     )
-    return Answer(Outcome.OSCILLATING, "limit_cycle", margin, (words, reason))
 
 
-def _cycle(game: "DiracGAN", step: float, values: Spectrum) -> float:
-    """Radius of the limit cycle of simultaneous steps that are too long."""
-    speeds = game.generator_lr, game.discriminator_lr
-    if game.loss == "nonsaturating":
-        return orbits.nonsaturating_cycle(max(-values.rate, 0.0) / step, *speeds)
-    limit = 4 * game.gradient_penalty / game.generator_lr
-    return orbits.saturating_cycle(max(step / limit, 1.0), *speeds)
+def _near_critical(cells: Cells, name: str, step: float, limit: Array | None) -> Flags:
+    unpenalised = cells.loss == "saturating" and name in (EXPLICIT_SEQUENTIAL, JKO_SEQUENTIAL)
+    near = np.zeros(len(cells), bool)
+    if limit is not None:
+        finite = np.where(np.isfinite(limit), limit, 0.0)
+        near = np.abs(step - finite) < _CRITICAL * finite
+    return np.where(cells.penalised, near, unpenalised)
 
 
-def _convex_step(game: "DiracGAN") -> float:
-    """Step size below which the saturating generator's proximal problem is convex on the whole first orbit."""
-    theta, psi = game.initial
-    squared = orbits.radius_squared(theta, psi, game.generator_lr, game.discriminator_lr)
-    if game.loss != "saturating" or squared == 0:
-        return math.inf
-    return 4 / (game.generator_lr * game.discriminator_lr * squared)
+def _of_flow(cells: Cells, spectra: Spectra) -> tuple[npt.NDArray[np.object_], Array]:
+    """Labels and margins."""
+    bare = "algebraic" if cells.loss == "nonsaturating" else "orbiting"
+    detail = chosen(len(cells), (~cells.penalised, bare), *_manners(spectra))
+    return detail, np.where(cells.penalised, spectra.rate, 0.0)
 
 
-def _named(game: "DiracGAN", name: str, step: float, values: Spectrum) -> dict[str, float]:
-    """Named values of the flow, and of the scheme that was asked for."""
-    known = {"period": _period(game)}
-    if game.loss == "saturating":
-        known["largest_convex_step"] = _convex_step(game)
-    if game.gradient_penalty == 0 and game.loss == "nonsaturating":
-        known["radius_squared_times_time"] = orbits.nonsaturating_limit(game.generator_lr, game.discriminator_lr)
-    growing = name in (EXPLICIT, JKO) and values.rate < 0
-    if growing and (game.loss == "nonsaturating" or (game.loss == "saturating" and game.gradient_penalty > 0)):
-        known["limit_cycle_radius"] = _cycle(game, step, values)
-    return known
+def _of_scheme(cells: Cells, name: str, step: float, spectra: Spectra) -> tuple[npt.NDArray[np.object_], Array]:
+    """Labels and margins."""
+    radius = spectra.radius
+    solved = step < cells.convex_step if name in (JKO, JKO_SEQUENTIAL, NASH) else np.ones(len(cells), bool)
+    decays = radius < 1 - _NEUTRAL
+    grows = ~decays & ((radius > 1 + _NEUTRAL) | _defective(spectra))
+    long = step * cells.turning > _SMALL_ANGLE if name in (EXPLICIT, JKO) else np.ones(len(cells), bool)
+    rules: list[tuple[Any, str]] = [(~solved, "no_step")]
+    rules += [(decays & manner, label) for manner, label in _manners(spectra)]
+    if cells.loss == "bilinear":
+        rules += [(grows, "diverging")]
+    else:
+        endless = ~cells.penalised & (cells.loss == "saturating")
+        rules += [(grows & long, "unstable"), (grows & endless, "diverging"), (grows, "limit_cycle")]
+    detail = chosen(len(cells), *rules, (True, "algebraic" if cells.loss == "nonsaturating" else "orbiting"))
+    return detail, np.where(~solved | decays | grows, 1 - radius, 0.0)
 
 
-def _manner(values: Spectrum) -> str:
-    """How an approach to the equilibrium looks: turning or changing sides, or neither."""
-    return "converge_oscillatory" if values.period < math.inf else "converge_monotone"
+def _reasons(cells: Cells, answers: Answers, name: str, step: float, spectra: Spectra) -> tuple[str, ...]:
+    """The answer about a single game, in words."""
+    detail, values = str(answers.detail[0]), spectra.one()
+    first: tuple[str, ...] = ()
+    if detail == "at_equilibrium":
+        # what holds for any other start is said as well
+        said = _of_flow(cells, spectra) if name == FLOW else _of_scheme(cells, name, step, spectra)
+        detail, first = str(said[0][0]), ("the start is the equilibrium, where nothing moves",)
+    words = _why_flow(cells, detail, values) if name == FLOW else _why_scheme(cells, detail, name, step, values)
+    return (*first, *words)
 
 
-def _defective(values: Spectrum) -> bool:
-    """Whether both multipliers are -1: a sequential scheme at its very limit grows like time."""
-    return bool(np.max(np.abs(np.asarray(values.values) + 1)) < 1e-6)
+def _why_flow(cells: Cells, detail: str, values: Spectrum) -> tuple[str, ...]:
+    conserved = "theta^2 / generator_lr + psi^2 / discriminator_lr"
+    if cells.penalised[0]:
+        return (f"{conserved} falls until both are 0; close to there like exp(-{values.rate:.6g} t)",)
+    if detail == "algebraic":
+        limit = orbits.nonsaturating_limit(float(cells.generator_lr[0]), float(cells.discriminator_lr[0]))
+        return (f"{conserved} falls like a power of time: its product with time tends to {limit:.6g}",)
+    return (f"{conserved} is conserved: an orbit of period {cells.period[0]:.6g}",)
 
 
-def _rates(values: Spectrum, step: float) -> dict[str, float]:
-    if not values.is_map:
-        return {"per_time": values.rate, "period": values.period}
+def _why_scheme(cells: Cells, detail: str, name: str, step: float, values: Spectrum) -> tuple[str, ...]:
+    radius = float(np.max(np.abs(values.values)))
+    words = f"the spectral radius of {name} at step_size = {step:g} is {radius:.9g} at the equilibrium"
+    local = () if cells.loss == "bilinear" else ("this is known for starts near the equilibrium and moderate steps",)
+    if detail == "no_step":
+        limit = cells.convex_step[0]
+        hint = f"step_size must stay below {limit:.6g} for the generator's proximal problem to be convex on this orbit"
+        return hint, words
+    if detail.startswith("converge"):
+        return words, *local
+    if detail == "diverging" and cells.loss == "bilinear":
+        return words, "the game is linear: nothing stops the growth"
+    if detail == "unstable":
+        return words, "the equilibrium repels, and the steps are too long to say where to"
+    if detail == "diverging":
+        return (
+            words,
+            "every step adds to theta^2 / generator_lr + psi^2 / discriminator_lr, the slower the larger it is",
+        )
+    if detail == "limit_cycle":
+        ends = cells.cycle(step, np.array([-values.rate]))[0]
+        reason = (
+            "the growth ends on a limit cycle where theta^2 / generator_lr + psi^2 / discriminator_lr is about "
+            f"{ends**2:.4g}"
+        )
+        return words, reason
+    if detail == "algebraic":
+        return words, "the linearisation turns without decay, and the loss itself damps, by a power of time", *local
+    if cells.loss == "saturating" and name != MIDPOINT:
+        return words, "the orbit drifts slowly: outwards for explicit_sequential, inwards for jko_sequential"
+    return (words,)
+
+
+def _rates(spectra: Spectra, step: float) -> dict[str, Array]:
+    if not spectra.is_map:
+        return {"per_time": spectra.rate, "period": spectra.period}
     return {
-        "spectral_radius": float(np.max(np.abs(values.values))),
-        "per_iteration": values.rate,
-        "per_time": values.rate / step,
-        "period": values.period * step,
+        "spectral_radius": spectra.radius,
+        "per_iteration": spectra.rate,
+        "per_time": spectra.rate / step,
+        "period": spectra.period * step,
     }
+
+
+def _somewhere(cells: Cells, name: str, step: float, spectra: Spectra) -> Numbers:
+    """Thresholds that not all cells have."""
+    found: Numbers = {}
+    if cells.loss == "nonsaturating":
+        found["radius_squared_times_time"] = 8 / (cells.generator_lr * cells.discriminator_lr), ~cells.penalised
+    if name in (EXPLICIT, JKO) and cells.loss != "bilinear":
+        growing = (spectra.rate < 0) & (cells.penalised | (cells.loss == "nonsaturating"))
+        if growing.any():
+            found["limit_cycle_radius"] = cells.cycle(step, -spectra.rate), growing
+    return found
+
+
+def _manners(spectra: Spectra) -> tuple[tuple[Any, str], tuple[Any, str]]:
+    """How an approach to the equilibrium looks: turning or changing sides, or neither."""
+    return (spectra.period < math.inf, "converge_oscillatory"), (spectra.period == math.inf, "converge_monotone")
+
+
+def _defective(spectra: Spectra) -> Flags:
+    """Whether both multipliers are -1: a sequential scheme at its very limit grows like time."""
+    return np.asarray(np.abs(spectra.values + 1).max(axis=-1) < 1e-6)

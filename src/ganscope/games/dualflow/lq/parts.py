@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse.csgraph import connected_components
 
-from ganscope.analysis.spectrum import Spectra, spectra_from_values
 from ganscope.games.dualflow.levels import EXPLICIT, JKO, JKO_SEQUENTIAL, MIDPOINT, NASH
 from ganscope.games.dualflow.lq.state import Field, LqState, scheme_matrix
 from ganscope.games.dualflow.theory.steps import first_changes, largest_of_modes
@@ -53,12 +52,22 @@ class Parts:
             found.append(np.linalg.eigvals(moved).reshape(len(generator_lr), -1))
         return np.concatenate(found, axis=1).astype(np.complex128)
 
-    def spectra(
+    def pace(
         self, generator_lr: Array, discriminator_lr: Array, scheme: str | None = None, step: float = 0.0
-    ) -> Spectra:
-        """Spectra at many speeds, but for neutral values."""
+    ) -> tuple[Array, Array]:
+        """Decay rate of what decays slowest, at many speeds, and the period of the slowest rotation that decays so.
+
+        Many modes of a game decay alike, so that rounding would choose between them.
+        """
         values = self.values(generator_lr, discriminator_lr, scheme, step)
-        return spectra_from_values(values, is_map=scheme is not None, neutral=NEUTRAL)
+        growth = self.growth(generator_lr, discriminator_lr, scheme, step)
+        moving = np.abs(values - (0.0 if scheme is None else 1.0)) > NEUTRAL
+        with np.errstate(divide="ignore"):
+            own = values.real if scheme is None else np.log(np.abs(values))
+        angle = np.abs(values.imag if scheme is None else np.angle(values))
+        slowest = np.where(moving & (own >= growth[:, None] - NEUTRAL), angle, np.inf).min(axis=-1)
+        turning = np.isfinite(slowest) & (slowest > NEUTRAL)
+        return 0.0 - growth, np.where(turning, 2 * math.pi / np.where(turning, slowest, 1.0), math.inf)
 
     def growth(
         self, generator_lr: Array, discriminator_lr: Array, scheme: str | None = None, step: float = 0.0

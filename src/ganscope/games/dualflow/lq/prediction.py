@@ -279,8 +279,7 @@ def _answers(case: _Case) -> Answers:
     label, margin, near = _of_full_rank(case) if case.full else _of_low_rank(case)
     rates: dict[str, Any] = {}
     if case.states:
-        spectra = case.best.spectra(*case.asked)
-        rates = {"rate": spectra.rate, "period": spectra.period}
+        rates["rate"], rates["period"] = case.best.pace(*case.asked)
     return Answers(label, margin, near, _thresholds(case), everywhere(rates, len(case)))
 
 

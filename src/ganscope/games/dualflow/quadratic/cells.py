@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ganscope.games.dualflow.theory.affine import Linear, solve
+from ganscope.games.dualflow.theory.rates import Constants
 
 Array = npt.NDArray[np.float64]
 
@@ -49,6 +50,20 @@ class Cells(NamedTuple):
             exists[cell] = left <= 1e-9 * np.linalg.norm(offset[cell])
         return cls(matrix, offset, linear, speeds, start, unique, exists, centre, moving)
 
+    @property
+    def constants(self) -> Constants:
+        """Moduli of convexity and cross-Lipschitz constants, each `[cells]`."""
+        n = self.linear.generator_size
+        convexity = [np.linalg.eigvalsh(self.matrix[:, own, own])[:, 0] for own in (slice(0, n), slice(n, None))]
+        cross = self.matrix[:, :n, n:], self.matrix[:, n:, :n]
+        return Constants(*convexity, *(np.linalg.norm(block, 2, axis=(-2, -1)) for block in cross))
+
+    @property
+    def zero_sum(self) -> npt.NDArray[np.bool_]:
+        """Whether the players' couplings are opposite, B2 = -B1'."""
+        n = self.linear.generator_size
+        return np.asarray(np.all(self.matrix[:, n:, :n] == -np.swapaxes(self.matrix[:, :n, n:], 1, 2), axis=(1, 2)))
+
     def displacements(self, states: Array) -> Array:
         """States `[cells, records, N]` seen from the nearest equilibrium; NaN where there is none."""
         away = states - self.centre[:, None]
@@ -66,9 +81,8 @@ class Cells(NamedTuple):
         """`saddle_gap` along states `[cells, records, N]`; NaN where it does not apply."""
         n = self.linear.generator_size
         gaps = np.full(states.shape[:2], np.nan)
-        zero_sum = np.all(self.matrix[:, n:, :n] == -np.swapaxes(self.matrix[:, :n, n:], 1, 2), axis=(1, 2))
-        convex = [np.linalg.eigvalsh(self.matrix[:, own, own])[:, 0] > 0 for own in (slice(0, n), slice(n, None))]
-        which = np.flatnonzero(zero_sum & convex[0] & convex[1] & self.unique)
+        lam1, lam2, _, _ = self.constants
+        which = np.flatnonzero(self.zero_sum & (lam1 > 0) & (lam2 > 0) & self.unique)
         if len(which) == 0:
             return gaps
         matrix = self.matrix[which]
@@ -82,3 +96,18 @@ class Cells(NamedTuple):
             # a sum of two squares: no difference of large numbers near the equilibrium
             gaps[which] = np.einsum("cti,cij,ctj->ct", away, form, away, optimize=False) / 2
         return gaps
+
+
+def no_equilibrium(cells: Cells) -> str:
+    """Why the first of some games has no unique equilibrium."""
+    many = "a continuum of equilibria" if cells.exists[0] else "no equilibrium"
+    return f"the matrix [[A1, B1], [B2, A2]] is singular: the game has {many}"
+
+
+def slowest_periods(values: npt.NDArray[np.complex128]) -> Array:
+    """Period of the slowest rotation of flows with these eigenvalues, `[cells, n]`; infinite where nothing rotates."""
+    imaginary = np.abs(values.imag)
+    turning = imaginary > 1e-9 * np.abs(values).max(axis=-1, keepdims=True)
+    slowest = np.where(turning, imaginary, np.inf).min(axis=-1)
+    some = turning.any(axis=-1)
+    return np.where(some, 2 * np.pi / np.where(some, slowest, 1.0), np.inf)

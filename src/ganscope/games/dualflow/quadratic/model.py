@@ -21,13 +21,13 @@ from scipy.linalg import expm
 from ganscope.core.checks import real_array
 from ganscope.core.errors import NotApplicable, ParameterError
 from ganscope.core.game import Level, Players, Request, Variable
-from ganscope.core.outcome import Prediction, Spectrum
+from ganscope.core.outcome import Prediction, Predictions, Spectrum
 from ganscope.core.smooth import SmoothField
 from ganscope.games.dualflow.failures import NoUniqueEquilibrium
 from ganscope.games.dualflow.game import SPEEDS, DualGame, Tracked, each_run, varied_runs
 from ganscope.games.dualflow.levels import dual_levels
 from ganscope.games.dualflow.quadratic import engine as linear_engine
-from ganscope.games.dualflow.quadratic.cells import Cells
+from ganscope.games.dualflow.quadratic.cells import Cells, no_equilibrium, slowest_periods
 from ganscope.games.dualflow.quadratic.pair import QuadraticPair
 from ganscope.games.dualflow.questions import scheme_spectrum
 from ganscope.games.dualflow.theory.affine import Linear
@@ -136,14 +136,12 @@ class QuadraticGame(DualGame):
         """
         cells = self.cells({}, 1)
         if not cells.unique[0]:
-            many = "a continuum of equilibria" if cells.exists[0] else "no equilibrium"
-            raise NoUniqueEquilibrium(f"the matrix [[A1, B1], [B2, A2]] is singular: the game has {many}")
+            raise NoUniqueEquilibrium(no_equilibrium(cells))
         return self.split(cells.centre[0])
 
     def constants(self) -> Constants:
         """Moduli of convexity and cross-Lipschitz constants, which hold everywhere."""
-        lam1, lam2 = (float(np.linalg.eigvalsh(a)[0]) for a in (self.A1, self.A2))
-        return Constants(lam1, lam2, float(np.linalg.norm(self.B1, 2)), float(np.linalg.norm(self.B2, 2)))
+        return Constants(*(float(values[0]) for values in self.cells({}, 1).constants))
 
     def suprema(self, horizon: float) -> Suprema:
         """Largest speeds and accelerations of both players along the exact flow up to a horizon.
@@ -169,9 +167,8 @@ class QuadraticGame(DualGame):
 
     def slowest_period(self) -> float:
         """Period of the slowest rotation of the flow; NaN where nothing rotates."""
-        values = np.linalg.eigvals(self.linearisation().jacobian)
-        turning = np.abs(values.imag) > 1e-9 * float(np.max(np.abs(values)))
-        return float(2 * np.pi / np.min(np.abs(values.imag[turning]))) if np.any(turning) else np.nan
+        period = float(slowest_periods(np.linalg.eigvals(self.linearisation().jacobian)[None].astype(np.complex128))[0])
+        return period if np.isfinite(period) else np.nan
 
     def check_varied(self, name: str, values: Any) -> Array:
         n, m = self.generator_size, len(self.A2)
@@ -245,6 +242,14 @@ class QuadraticGame(DualGame):
         from ganscope.games.dualflow.quadratic import prediction as quadratic_prediction
 
         return quadratic_prediction.predict(self, level, rule, step_size)
+
+    def predict_cells(
+        self, over: Mapping[str, Any], level: str | None, rule: str | None, step_size: float | None, **options: Any
+    ) -> Predictions:
+        del options  # there are none
+        from ganscope.games.dualflow.quadratic import prediction as quadratic_prediction
+
+        return quadratic_prediction.predict_cells(self, over, level, rule, step_size)
 
     def smooth_field(
         self, level: str | None = None, rule: str | None = None, step_size: float | None = None, start: Any = None

@@ -1,44 +1,45 @@
 """What theory says about quadratic games."""
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ganscope.analysis.spectrum import stability_of
-from ganscope.core.outcome import Equilibrium, Outcome, Prediction, Spectrum
-from ganscope.games.dualflow.failures import NoUniqueEquilibrium, StepTooLarge
-from ganscope.games.dualflow.levels import FLOW, SCHEMES
-from ganscope.games.dualflow.questions import asked, scheme_spectrum
+from ganscope.analysis.spectrum import Spectra, stability_of
+from ganscope.core.outcome import Equilibrium, Prediction, Predictions, Spectrum
+from ganscope.games.dualflow.answers import Answers, Flags, Numbers, chosen, everywhere, of_one
+from ganscope.games.dualflow.levels import FLOW
+from ganscope.games.dualflow.quadratic.cells import Cells, no_equilibrium, slowest_periods
+from ganscope.games.dualflow.questions import asked, scheme_spectra
+from ganscope.games.dualflow.theory.affine import no_step
 from ganscope.games.dualflow.theory.rates import comparison_rate, scheme_contraction, small_gain, zero_sum_rate
-from ganscope.games.dualflow.theory.steps import largest_step
+from ganscope.games.dualflow.theory.steps import largest_steps
 
 if TYPE_CHECKING:
     from ganscope.games.dualflow.quadratic.model import QuadraticGame
 
 Array = npt.NDArray[np.float64]
 
-# A growth below this share of the matrix counts as none.
-_NEUTRAL = 1e-9
 # Decay that is this much slower than the rotation, or a step this close to the largest one, is near the boundary.
 _NEAR = 1e-3
 
 
-def outcome_of(values: Spectrum) -> tuple[Outcome, str, str]:
-    """Outcome, detail and a sentence for a linear game whose equilibrium has this spectrum."""
+def _sentence(values: Spectrum) -> str:
+    """What a spectrum says about a linear game with one equilibrium."""
     stability = stability_of(values)
     if values.is_map:
         lead = f"the spectral radius of a step is {math.exp(-values.rate):.9g}"
     else:
         lead = f"the slowest mode {'decays' if values.rate > 0 else 'grows'} at rate {abs(values.rate):.4g}"
     if stability == "unstable":
-        return Outcome.DIVERGED, "diverging", f"{lead}: every generic start moves away"
+        return f"{lead}: every generic start moves away"
     if stability == "marginal":
         per = "a step" if values.is_map else "the flow"
-        return Outcome.OSCILLATING, "orbiting", f"{per} keeps some mode at its size: the run goes around for ever"
-    detail = "converge_oscillatory" if values.label == "stable_spiral" else "converge_monotone"
-    return Outcome.CONVERGED, detail, f"{lead}: every start is attracted"
+        return f"{per} keeps some mode at its size: the run goes around for ever"
+    return f"{lead}: every start is attracted"
 
 
 def predict(
@@ -61,99 +62,149 @@ def predict(
         ParameterError: If a level, rule or step size is not one of this game's.
     """
     name, step = asked(game, level, rule, step_size)
-    scheme = None if name == FLOW else name
-    about: dict[str, Any] = {"level": level, "rule": rule, "step_size": step_size, "game": game}
-    thresholds = {f"largest_step_{name}": largest_step(game, name) for name in SCHEMES}
-    flow = scheme_spectrum(game.linearisation(), None, {})
-    thresholds["period"] = _period(game)
-    rates, facts = _rates(game, flow)
-    try:
-        values = flow if scheme is None else scheme_spectrum(game.linearisation(), scheme, {"step_size": step})
-    except StepTooLarge as error:
-        return Prediction(
-            Outcome.UNDECIDED, "no_step", math.nan, (str(error), *facts), thresholds=thresholds, rates=rates, **about
-        )
-    if scheme is not None:
-        rates["spectral_radius"] = math.exp(-values.rate)
-        rates["per_iteration"] = values.rate
-        rates["per_time"] = values.rate / step
-        facts = (*facts, *_about_scheme(game, scheme, step, thresholds))
-    outcome, detail, reason = outcome_of(values)
-    try:
-        state = game.equilibrium()
-    except NoUniqueEquilibrium as error:
-        return _singular(game, values, str(error), facts, thresholds, rates, about)
-    rest = Equilibrium(state, values, stability_of(values), "equilibrium")
+    case = _Case.of(game.cells({}, 1), None if name == FLOW else name, step)
+    answers = _answers(case)
+    equilibria = []
+    if case.cells.unique[0] and not case.lost[0]:
+        values = case.spectra.one()
+        equilibria = [Equilibrium(game.split(case.cells.centre[0]), values, stability_of(values), "equilibrium")]
     return Prediction(
-        outcome,
-        detail,
-        0.0 if stability_of(values) == "marginal" else values.rate,
-        (reason, *facts),
-        _is_near(values),
-        thresholds=thresholds,
-        equilibria=[rest],
-        rates=rates,
-        **about,
+        *answers.heads,
+        _reasons(game, case, answers),
+        bool(answers.near[0]),
+        thresholds=of_one(answers.thresholds),
+        equilibria=equilibria,
+        rates=of_one(answers.rates),
+        level=level,
+        rule=rule,
+        step_size=step_size,
+        game=game,
     )
 
 
-def _singular(
-    game: "QuadraticGame",
-    values: Spectrum,
-    error: str,
-    facts: tuple[str, ...],
-    thresholds: dict[str, Any],
-    rates: dict[str, Any],
-    about: dict[str, Any],
-) -> Prediction:
-    """The field vanishes nowhere, or on a whole line: only growth is certain."""
-    drifts = not game.cells({}, 1).exists[0]
-    outcome, detail, reason = outcome_of(values)
-    if drifts:
-        outcome, detail, reason = Outcome.DIVERGED, "diverging", "the state drifts away, since nothing is at rest"
-    elif _is_only_neutral(game):
-        outcome, detail = Outcome.UNDECIDED, "no_unique_equilibrium"
+def predict_cells(
+    game: "QuadraticGame", over: Mapping[str, Array], level: str | None, rule: str | None, step_size: float | None
+) -> Predictions:
+    """`predict` for many variants of a game, in arrays: no equilibria or reasons."""
+    name, step = asked(game, level, rule, step_size)
+    cells = game.cells(over, len(next(iter(over.values()))))
+    return _answers(_Case.of(cells, None if name == FLOW else name, step)).predictions()
+
+
+@dataclass(frozen=True)
+class _Case:
+    """Games, and what their spectra are.
+
+    Attributes:
+        cells: The games.
+        scheme: The scheme that is spoken about, None for the flow.
+        step: Its step size.
+        flow: Spectra of the flows.
+        spectra: Those of the scheme, or of the flows.
+        lost: Where a step has no solution.
+    """
+
+    cells: Cells
+    scheme: str | None
+    step: float
+    flow: Spectra
+    spectra: Spectra
+    lost: Flags
+
+    @classmethod
+    def of(cls, cells: Cells, scheme: str | None, step: float) -> "_Case":
+        """The case of some games."""
+        flow = scheme_spectra(cells.linear, None, {})
+        lost = np.zeros(len(cells.start), bool)
+        if scheme is None:
+            return cls(cells, scheme, step, flow, flow, lost)
+        return cls(cells, scheme, step, flow, scheme_spectra(cells.linear, scheme, {"step_size": step}, lost), lost)
+
+
+def _answers(case: _Case) -> Answers:
+    cells, spectra = case.cells, case.spectra
+    count, one = len(case.lost), cells.unique
+    drifting, neutral = ~one & ~cells.exists, np.zeros(count, bool)
+    neutral[~one] = _are_only_neutral(cells.linear.jacobian[~one])
+    unstable = ~(spectra.stable | spectra.marginal)
+    detail = chosen(
+        count,
+        (case.lost, "no_step"),
+        (drifting, "diverging"),
+        (~one & neutral, "no_unique_equilibrium"),
+        (unstable, "diverging"),
+        (spectra.marginal, "orbiting"),
+        (spectra.spiralling, "converge_oscillatory"),
+        (True, "converge_monotone"),
+    )
+    margin = np.where(one & spectra.marginal, 0.0, spectra.rate)
+    margin[case.lost | (~one & neutral & ~drifting)] = math.nan
+    near = (np.abs(spectra.rate) > 0) & (np.abs(spectra.rate) < _NEAR * 2 * math.pi / spectra.period)
+    limits = {f"largest_step_{name}": steps for name, steps in largest_steps(cells.linear).items()}
+    thresholds = everywhere({**limits, "period": slowest_periods(case.flow.values)}, count)
+    return Answers(detail, margin, near & ~spectra.marginal & one & ~case.lost, thresholds, _rates(case))
+
+
+def _are_only_neutral(j: Array) -> Flags:
+    """Whether the equilibria are all there is, or motion along them does not end; `[cells, N, N]`, singular."""
+    if len(j) == 0:
+        return np.zeros(0, bool)
+    largest = np.abs(j).max(axis=(-2, -1))
+    j = j / np.where(largest > 0, largest, 1.0)[:, None, None]
+    return np.asarray((largest == 0) | (np.linalg.matrix_rank(j @ j) < np.linalg.matrix_rank(j)))
+
+
+def _rates(case: _Case) -> Numbers:
+    cells, spectra = case.cells, case.spectra
+    count = len(case.lost)
+    constants = cells.constants
+    speeds = cells.speeds[:, 0], cells.speeds[:, -1]
+    comparison = comparison_rate(*constants, *speeds)
+    found = everywhere({**constants._asdict(), "comparison": comparison, "per_time": case.flow.rate}, count)
+    zero_sum = cells.zero_sum
+    found["zero_sum"] = np.asarray(zero_sum_rate(*constants[:2], *speeds)), zero_sum
+    if case.scheme is not None:
+        solved = ~case.lost
+        found["spectral_radius"] = np.exp(-spectra.rate), solved
+        found["per_iteration"] = spectra.rate, solved
+        found["per_time"] = np.where(solved, spectra.rate / case.step, case.flow.rate), np.ones(count, bool)
+    return found
+
+
+def _reasons(game: "QuadraticGame", case: _Case, answers: Answers) -> tuple[str, ...]:
+    """The answer about a single game, in words."""
+    cells, facts = case.cells, _facts(game, of_one(answers.rates))
+    if case.lost[0]:
+        return (str(no_step(str(case.scheme), case.step)), *facts)
+    if case.scheme is not None:
+        facts = (*facts, *_about_scheme(game, case.scheme, case.step, of_one(answers.thresholds)))
+    reason = _sentence(case.spectra.one())
+    if cells.unique[0]:
+        return (reason, *facts)
+    if not cells.exists[0]:
+        reason = "the state drifts away, since nothing is at rest"
+    elif answers.detail[0] == "no_unique_equilibrium":
         reason = "some states stay where they are and others drift along the equilibria: the end depends on the start"
     else:
         reason = f"seen from the equilibria, {reason}; which of them is the nearest depends on the start"
-    margin = math.nan if outcome is Outcome.UNDECIDED else values.rate
-    return Prediction(outcome, detail, margin, (error, reason, *facts), thresholds=thresholds, rates=rates, **about)
+    return (no_equilibrium(cells), reason, *facts)
 
 
-def _is_only_neutral(game: "QuadraticGame") -> bool:
-    """Whether the equilibria are all there is, or motion along them does not end."""
-    j = game.linearisation().jacobian
-    if not np.any(j):
-        return True
-    j = j / np.max(np.abs(j))
-    return bool(np.linalg.matrix_rank(j @ j) < np.linalg.matrix_rank(j))
-
-
-def _rates(game: "QuadraticGame", flow: Spectrum) -> tuple[dict[str, Any], tuple[str, ...]]:
-    constants = game.constants()
-    comparison = float(comparison_rate(*constants, game.generator_lr, game.discriminator_lr))
-    rates: dict[str, Any] = {**constants._asdict(), "comparison": comparison, "per_time": flow.rate}
+def _facts(game: "QuadraticGame", rates: dict[str, Any]) -> tuple[str, ...]:
+    """What the constants imply."""
     facts = []
-    if bool(small_gain(*constants)):
+    if bool(small_gain(*game.constants())):
         facts.append(
             f"the energies are more convex than they are coupled: distances of runs shrink at least at rate "
-            f"{-comparison:.4g}, at any ratio of the speeds"
+            f"{-rates['comparison']:.4g}, at any ratio of the speeds"
         )
-    if game.is_zero_sum:
-        rates["zero_sum"] = float(zero_sum_rate(*constants[:2], game.generator_lr, game.discriminator_lr))
-        if rates["zero_sum"] >= 0:
-            facts.append(f"the game is zero-sum: the square of the distance decays at least at rate {_twice(rates)}")
-    return rates, tuple(facts)
+    if rates.get("zero_sum", -1.0) >= 0:
+        facts.append(f"the game is zero-sum: the square of the distance decays at least at rate {_twice(rates)}")
+    return tuple(facts)
 
 
 def _twice(rates: dict[str, Any]) -> str:
     return f"{2 * rates['zero_sum']:.4g}, whatever the coupling" if rates["zero_sum"] else "0, that is, never grows"
-
-
-def _period(game: "QuadraticGame") -> float:
-    """Period of the slowest rotation of the flow; infinite where nothing rotates."""
-    period = game.slowest_period()
-    return period if math.isfinite(period) else math.inf
 
 
 def _about_scheme(game: "QuadraticGame", scheme: str, tau: float, thresholds: dict[str, Any]) -> tuple[str, ...]:
@@ -169,8 +220,3 @@ def _about_scheme(game: "QuadraticGame", scheme: str, tau: float, thresholds: di
 
 def _explicit(scheme: str) -> str:
     return scheme.replace("jko", "explicit")
-
-
-def _is_near(values: Spectrum) -> bool:
-    """Whether a mode decays or grows slowly against its rotation, without being exactly neutral."""
-    return 0 < abs(values.rate) < _NEAR * 2 * math.pi / values.period and stability_of(values) != "marginal"

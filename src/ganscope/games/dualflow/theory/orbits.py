@@ -17,26 +17,46 @@ References:
 """
 
 import math
+from typing import Any
 
-from scipy.optimize import brentq
+import numpy as np
+import numpy.typing as npt
 from scipy.special import i0, ive
 
 from ganscope.core.checks import number
 from ganscope.core.errors import ParameterError
+
+Array = npt.NDArray[np.float64]
+
+# Newton steps towards the radius of a limit cycle; they close in from one side after the first.
+_STEPS = 60
 
 
 def _speeds(generator_lr: float, discriminator_lr: float) -> tuple[float, float]:
     return number("generator_lr", generator_lr, above=0), number("discriminator_lr", discriminator_lr, above=0)
 
 
-def turning(generator_lr: float, discriminator_lr: float) -> float:
-    """W = sqrt(generator_lr discriminator_lr), the angular speed of the bilinear game."""
-    return math.sqrt(generator_lr) * math.sqrt(discriminator_lr)
+def turning(generator_lr: Any, discriminator_lr: Any) -> Any:
+    """W = sqrt(generator_lr discriminator_lr), the angular speed of the bilinear game; numbers or arrays."""
+    return np.sqrt(generator_lr) * np.sqrt(discriminator_lr)
 
 
-def radius_squared(theta: float, psi: float, generator_lr: float, discriminator_lr: float) -> float:
-    """R^2 = theta^2 / generator_lr + psi^2 / discriminator_lr."""
+def radius_squared(theta: Any, psi: Any, generator_lr: Any, discriminator_lr: Any) -> Any:
+    """R^2 = theta^2 / generator_lr + psi^2 / discriminator_lr; numbers or arrays."""
     return theta**2 / generator_lr + psi**2 / discriminator_lr
+
+
+def bilinear_periods(frequency: Array, damping: Array) -> Array:
+    """`bilinear_period` of many games, from W times the slope and discriminator_lr penalty / 2."""
+    turns = damping < frequency
+    squared = np.where(turns, (frequency - damping) * (frequency + damping), 1.0)
+    return np.where(turns, 2 * math.pi / np.sqrt(squared), math.inf)
+
+
+def saturating_periods(speed: Array, squared: Array) -> Array:
+    """`saturating_period` of many games, from W and R^2."""
+    with np.errstate(over="ignore"):
+        return np.asarray(2 * math.pi / speed * (1 + i0(speed * squared / 2)))
 
 
 def bilinear_period(generator_lr: float, discriminator_lr: float, slope: float = 1.0, penalty: float = 0.0) -> float:
@@ -57,11 +77,8 @@ def bilinear_period(generator_lr: float, discriminator_lr: float, slope: float =
     """
     generator_lr, discriminator_lr = _speeds(generator_lr, discriminator_lr)
     slope, penalty = number("slope", slope, above=0), number("penalty", penalty, at_least=0)
-    frequency = turning(generator_lr, discriminator_lr) * slope
-    damping = discriminator_lr * penalty / 2
-    if damping >= frequency:
-        return math.inf
-    return 2 * math.pi / math.sqrt((frequency - damping) * (frequency + damping))
+    frequency = np.array(turning(generator_lr, discriminator_lr) * slope)
+    return float(bilinear_periods(frequency, np.array(discriminator_lr * penalty / 2)))
 
 
 def saturating_period(
@@ -82,8 +99,7 @@ def saturating_period(
     theta, psi = number("theta", theta), number("psi", psi)
     generator_lr, discriminator_lr = _speeds(generator_lr, discriminator_lr)
     speed = turning(generator_lr, discriminator_lr)
-    squared = radius_squared(theta, psi, generator_lr, discriminator_lr)
-    return 2 * math.pi / speed * (1 + float(i0(speed * squared / 2)))
+    return float(saturating_periods(speed, radius_squared(theta, psi, generator_lr, discriminator_lr)))
 
 
 def nonsaturating_limit(generator_lr: float = 1.0, discriminator_lr: float = 1.0) -> float:
@@ -102,7 +118,7 @@ def nonsaturating_limit(generator_lr: float = 1.0, discriminator_lr: float = 1.0
     return 8 / (generator_lr * discriminator_lr)
 
 
-def saturating_cycle(ratio: float, generator_lr: float, discriminator_lr: float) -> float:
+def saturating_cycles(ratio: Array, speed: Array) -> Array:
     """Radius R of the limit cycle on which too long simultaneous steps of the damped saturating game end.
 
     Around a circle a step of size h adds h W pi R^2 and the penalty removes
@@ -110,36 +126,37 @@ def saturating_cycle(ratio: float, generator_lr: float, discriminator_lr: float)
     I0(W R^2 / 2) = 2 ratio - 1. Right to leading order in the step size.
 
     Args:
-        ratio: Step size in units of the largest stable one, >= 1.
-        generator_lr, discriminator_lr: The speeds.
+        ratio: Step size in units of the largest stable one, >= 1, shape `[cells]`.
+        speed: W, shape `[cells]`.
     """
-    level = math.log(2 * ratio - 1)
-    if level <= 0:
-        return 0.0
+    level = np.log(2 * ratio - 1)
+    # log I0(x) < x^2 / 4 is convex, so that the first step goes beyond the root and the others come back
+    half = 2 * np.sqrt(level)
+    for _ in range(_STEPS):
+        scaled = ive(0, half)
+        slope = ive(1, half) / scaled
+        last, half = half, half - (np.log(scaled) + half - level) / np.where(slope > 0, slope, 1.0)
+        if np.all(np.abs(half - last) <= 1e-14 * half):
+            break
+    return np.asarray(np.sqrt(2 * np.maximum(half, 0.0) / speed))
 
-    def excess(half: float) -> float:
-        return math.log(float(ive(0, half))) + half - level
 
-    half = brentq(excess, 0.0, level + 0.5 * math.log(2 * math.pi * (level + 10)) + 2)
-    return math.sqrt(2 * half / turning(generator_lr, discriminator_lr))
-
-
-def nonsaturating_cycle(growth: float, generator_lr: float, discriminator_lr: float) -> float:
+def nonsaturating_cycles(growth: Array, speed: Array) -> Array:
     """Radius R of the limit cycle on which too long steps of the nonsaturating game end.
 
     A small circle grows by (R^2)' = 2 growth R^2 - W^2 R^4 / 8, hence R = 4 sqrt(growth) / W. Right while W R^2 is
     small.
 
     Args:
-        growth: Growth rate of the linearised scheme per unit of time, >= 0.
-        generator_lr, discriminator_lr: The speeds.
+        growth: Growth rate of the linearised scheme per unit of time, >= 0, shape `[cells]`.
+        speed: W, shape `[cells]`.
     """
-    return 4 * math.sqrt(growth) / turning(generator_lr, discriminator_lr)
+    return np.asarray(4 * np.sqrt(growth) / speed)
 
 
-def clipped_amplitude(theta: float, omega: float, generator_lr: float, discriminator_lr: float) -> float:
+def clipped_amplitude(theta: Any, omega: Any, generator_lr: Any, discriminator_lr: Any) -> Any:
     """A = sqrt(omega^2 + (discriminator_lr / generator_lr) theta^2), the reach of omega where nothing stops it."""
-    return math.hypot(omega, theta * math.sqrt(discriminator_lr / generator_lr))
+    return np.hypot(omega, theta * np.sqrt(discriminator_lr / generator_lr))
 
 
 def capture_time(
@@ -164,7 +181,7 @@ def capture_time(
     if abs(omega) > clip:
         raise ParameterError("omega", omega, f"a number within [-{clip:g}, {clip:g}]")
     generator_lr, discriminator_lr = _speeds(generator_lr, discriminator_lr)
-    speed = turning(generator_lr, discriminator_lr)
+    speed = float(turning(generator_lr, discriminator_lr))
     along = abs(theta) * math.sqrt(discriminator_lr / generator_lr)
     height = omega if theta >= 0 else -omega
     slide_squared = along**2 + (height - clip) * (height + clip)

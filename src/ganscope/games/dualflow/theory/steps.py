@@ -117,8 +117,8 @@ def largest_stable_step(
 def largest_of_modes(scheme: str, p: Any, q: Any, coupling: Any) -> Array:
     """`largest_stable_step` from the two dampings per unit of time and the squared frequency of the rotation.
 
-    One of the dampings may be negative, as long as the flow is stable: p + q >= 0 and p q + coupling >= 0. A proximal
-    step over the other side of a concave energy, longer than the inverse of its curvature, counts as unstable.
+    One of the dampings may be negative, as long as the flow is stable: p + q >= 0 and p q + coupling >= 0. Steps grow
+    before they are too long for the proximal problem of a concave energy, 1 / |p|.
     """
     p, q, coupling = np.broadcast_arrays(p, q, coupling)
     if scheme in (NASH, MIDPOINT):
@@ -133,8 +133,6 @@ def largest_of_modes(scheme: str, p: Any, q: Any, coupling: Any) -> Array:
             largest = np.asarray(4.0 / (turning + total))
         elif scheme == JKO:
             largest = np.where(coupling > product, total / (coupling - product), np.inf)
-            concave = np.minimum(p, q)
-            largest = np.where(concave < 0, np.minimum(largest, -1.0 / concave), largest)
         else:
             assert scheme == JKO_SEQUENTIAL
             # 4 / (turning - total), without the difference of two close numbers
