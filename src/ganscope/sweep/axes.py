@@ -18,6 +18,7 @@ from ganscope.core.plain import json_ready
 # Every value has a name in the store; more of them than this are a mistake.
 _LONGEST = 1_000_000
 
+
 @dataclass(frozen=True)
 class Axis:
     """One axis of a grid.
@@ -72,8 +73,10 @@ def make_axis(game: Game, name: str, values: Any) -> Axis:
 
 
 def _plain(value: Any) -> Any:
-    """NumPy scalars as Python's own."""
-    return value.item() if isinstance(value, np.generic) else value
+    """Scalars of NumPy and its kin as Python's own; there is only one zero."""
+    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
+        value = value.item()
+    return 0.0 if isinstance(value, float) and value == 0 else value
 
 
 def _is_number(value: Any) -> bool:

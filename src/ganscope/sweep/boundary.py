@@ -72,7 +72,8 @@ def boundary(
         measure: `predict`, `simulate`, or a function that turns a game into an outcome (any text; with replicas a list
             of texts).
         resolution: Width of the finest cells as a share of the ranges; taken as the next smaller power of 1/2.
-        level, rule, step_size, horizon, iterations, dimension, save_at, seed, options: As in `predict` or `simulate`.
+        level: Of the prediction (default: its own) or of the simulation (default: the game's first).
+        rule, step_size, horizon, iterations, dimension, save_at, seed, options: As in `predict` or `simulate`.
         replicas: Independent runs per point; 1 for theory and for deterministic levels.
         coarse: Cells of the first lattice along every axis; taken as the next larger power of 2. Regions thinner than
             its cells may be missed.
@@ -119,6 +120,8 @@ def boundary(
         raise ParameterError("measure", measure, "'predict': method 'continue' follows theory")
     if method == "continue" and options:
         raise ParameterError(next(iter(options)), next(iter(options.values())), "nothing with method 'continue'")
+    if measure == "simulate" and level is None:
+        level = next(iter(game.levels))
     probe = Probe(game, axes, measure, level, rule, step_size, settings, replicas, seed)
     attrs = {
         "over": list(over),
@@ -191,7 +194,7 @@ def _most_frequent(evaluate: Any, size: int, coarse: int) -> tuple[str, str] | N
 def _nothing(plane: Refined, between: tuple[str, str] | None) -> str:
     seen = ", ".join(f"{name} {count}x" for name, count in Counter(plane.labels.values()).most_common())
     asked = f" between {between[0]} and {between[1]}" if between is not None else ""
-    return f"no boundary{asked} found; outcomes on the lattice: {seen}"
+    return f"no boundary{asked} found (regions thinner than a cell of the coarse lattice are missed); outcomes: {seen}"
 
 
 def _curve(axes: tuple[Direction, Direction], segments: list[Segment], size: int) -> dict[str, Any]:

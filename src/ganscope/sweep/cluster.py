@@ -13,13 +13,12 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-import cloudpickle
 import numpy as np
 
 from ganscope.core.caches import prepare_jax
 from ganscope.core.errors import NotApplicable, StoreError
 from ganscope.core.parallel import cores
-from ganscope.sweep.work import BROKEN, DIED, LATE, START, Job, Report, Task, work
+from ganscope.sweep.work import BROKEN, DIED, LATE, START, Job, Report, Task, pickled, work
 
 distributed: Any
 try:
@@ -95,7 +94,7 @@ class Cluster:
         except (OSError, TimeoutError, ValueError, RuntimeError) as error:
             self._stack.close()
             raise StoreError(f"no Dask scheduler answers at {address}: {error}") from None
-        self._content = cloudpickle.dumps(job.without_store())
+        self._content = pickled(job)
         self._futures: dict[Any, Task] = {}
         self._begun: dict[str, tuple[float, str]] = {}  # when, and on which worker
         self._serial = 0

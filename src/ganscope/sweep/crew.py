@@ -20,7 +20,7 @@ import numpy as np
 
 from ganscope.core.errors import StoreError
 from ganscope.core.parallel import cores
-from ganscope.sweep.work import DIED, LATE, START, Job, Report, Task
+from ganscope.sweep.work import DIED, LATE, START, Job, Report, Task, pickled
 
 # A worker that cannot even start dies again and again.
 _STARTS = 5
@@ -59,9 +59,12 @@ class _Worker:
         self.deadline = float("inf") if limit is None else time.monotonic() + limit
         self.connection.send(task)
 
-    def kill(self) -> int:
-        """End the process; returns its exit status."""
-        self.process.kill()
+    def end(self, grace: float = 0.0) -> int:
+        """End the process and what it has started, at once or when it has not ended by itself; its exit status."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(grace)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.connection.close()
         return self.process.wait()
 
@@ -78,7 +81,7 @@ class Crew:
             limit: Seconds that a task may take; None is no limit.
         """
         self._count, self._limit = count, limit
-        self._content = cloudpickle.dumps((sys.path, cloudpickle.dumps(job.without_store())))
+        self._content = cloudpickle.dumps((sys.path, pickled(job)))
         self._threads = max(1, cores() // count)
         self._workers: list[_Worker] = []
         self._waiting: deque[Task] = deque()
@@ -132,6 +135,8 @@ class Crew:
                 reports += self._hear(worker)
             elif time.monotonic() > worker.deadline:
                 reports += self._bury(worker, LATE)
+            elif worker.process.poll() is not None:  # something that it started keeps its socket open
+                reports += self._bury(worker, DIED)
         self._hand_out()
         return reports
 
@@ -169,7 +174,7 @@ class Crew:
         """Put a new worker in the place of one that died or is late."""
         task, first = worker.task, worker.first
         self._workers.remove(worker)
-        status = worker.kill()
+        status = worker.end(1.0 if state == DIED else 0.0)  # its socket may close before it has ended
         self._hire()
         how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
         if task is None or task is first:
@@ -183,5 +188,5 @@ class Crew:
     def close(self) -> None:
         """End the workers, and with them the tasks under way."""
         for worker in self._workers:
-            worker.kill()
+            worker.end()
         self._workers = []

@@ -13,7 +13,7 @@ from ganscope.core.errors import StoreError
 from ganscope.core.store import put_in_place
 from ganscope.sweep.measures import MISSING, Block, blank
 from ganscope.sweep.plan import Plan
-from ganscope.sweep.store import CODE, SweepStore, create_store
+from ganscope.sweep.store import CODE, SEVERAL, SweepStore, create_store
 
 
 def grow(old: SweepStore, plan: Plan, attributes: dict[str, Any]) -> SweepStore:
@@ -53,9 +53,9 @@ def grow(old: SweepStore, plan: Plan, attributes: dict[str, Any]) -> SweepStore:
             block = Block.empty(len(source))
             block.put(rows, whole.take(source[rows]))
             if (block.status != MISSING).any():
-                # the oldest code that has a part in it, so that a mixture is noticed
-                mixed = {int(codes[k]) for k in source[rows]} - {0}
-                new.write(tile, block, plan.cells_digest(new.labels_of(tile)), min(mixed, default=0), 0.0)
+                kept = {int(codes[k]) for k in source[rows] if whole.status[k] != MISSING}
+                code = kept.pop() if len(kept) == 1 else SEVERAL
+                new.write(tile, block, plan.cells_digest(new.labels_of(tile)), code, 0.0)
         put_in_place(scratch, old.path)
     except OSError as error:
         raise StoreError(f"cannot write {old.path}: {error.strerror or error}") from error
@@ -84,9 +84,12 @@ def _codes(store: SweepStore) -> npt.NDArray[np.uint64]:
     return codes
 
 
-def recover(path: Path) -> None:
-    """Put back a store whose replacement was interrupted between two renames."""
+def tidy(path: Path) -> None:
+    """Put back a store whose replacement was interrupted between two renames, and remove what else was left over."""
     if not path.exists():
         aside = sorted(path.parent.glob(f".{path.name}.*.old"))
         if len(aside) == 1:
             os.rename(aside[0], path)
+    for suffix in ("old", "part", "grown"):
+        for left in path.parent.glob(f".{path.name}.*.{suffix}"):
+            shutil.rmtree(left, ignore_errors=True)

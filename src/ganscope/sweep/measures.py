@@ -25,8 +25,14 @@ MISSING, DONE, FAILED = 0, 1, 2
 # Names of the dimensions of one cell's values, and the values of all cells: `[cells, *dimensions]`.
 Column = tuple[tuple[str, ...], npt.NDArray[Any]]
 
-# What a variable is like: the names of its dimensions, and whether it holds texts.
-Kind = tuple[tuple[str, ...], bool]
+# What a variable is like: the names of its dimensions, and whether it holds a text, a number or a complex number.
+Kind = tuple[tuple[str, ...], str]
+
+
+def kind_of(dims: tuple[str, ...], dtype: np.dtype[Any]) -> Kind:
+    """The kind of a variable."""
+    return dims, {"O": "text", "c": "complex number"}.get(dtype.kind, "number")
+
 
 _VERDICT = ("outcome", "detail", "margin", "near_critical")
 
@@ -74,11 +80,13 @@ class Block:
 def _merged(name: str, cells: int, mine: Column | None, rows: npt.NDArray[np.int64], theirs: Column) -> Column:
     dims, values = theirs
     if mine is None:
-        out = blank((cells, *values.shape[1:]), values.dtype)
+        out = blank((cells, *values.shape[1:]), values.dtype, name)
     else:
-        _refuse_another_kind(name, (dims, values.dtype.kind == "O"), (mine[0], mine[1].dtype.kind == "O"))
+        _refuse_another_kind(name, kind_of(dims, values.dtype), kind_of(mine[0], mine[1].dtype))
         shape = np.maximum(mine[1].shape[1:], values.shape[1:]).astype(int) if dims else ()
-        out = blank((cells, *shape), np.result_type(mine[1], values) if values.dtype.kind != "O" else values.dtype)
+        out = blank(
+            (cells, *shape), np.result_type(mine[1], values) if values.dtype.kind != "O" else values.dtype, name
+        )
         out[(slice(None), *(slice(n) for n in mine[1].shape[1:]))] = mine[1]
     inner = tuple(slice(n) for n in values.shape[1:])
     target = out[(slice(None), *inner)]
@@ -92,16 +100,16 @@ def _refuse_another_kind(name: str, kind: Kind, other: Kind | None) -> None:
 
 
 def _in_words(kind: Kind) -> str:
-    dims, text = kind
-    return ("a text" if text else "a number") + (f" over {', '.join(dims)}" if dims else "")
+    dims, sort = kind
+    return f"a {sort}" + (f" over {', '.join(dims)}" if dims else "")
 
 
-def blank(shape: tuple[int, ...], dtype: Any) -> npt.NDArray[Any]:
-    """An array that holds nothing yet: NaN, False or empty texts."""
+def blank(shape: tuple[int, ...], dtype: Any, name: str = "") -> npt.NDArray[Any]:
+    """An array that holds nothing yet: NaN, False, empty texts, and no agreement."""
     dtype = np.dtype(dtype)
     if dtype.kind == "O":
         return np.full(shape, "", object)
-    return np.full(shape, np.nan if dtype.kind in "fc" else 0, dtype)
+    return np.full(shape, np.nan if dtype.kind in "fc" else -1 if name == "agreement" else 0, dtype)
 
 
 @dataclass(frozen=True)
@@ -171,17 +179,30 @@ def _group(plan: Plan, rows: npt.NDArray[np.int64], own: Mapping[str, Any], over
 
 
 def _attempt(plan: Plan, group: _Group, block: Block, known: Mapping[str, Kind]) -> None:
-    """Measure a group; where that raises, in halves."""
+    """Measure a group; where that raises, in halves, and at last each cell's own game by itself."""
     try:
         result = _measure(plan, group, known)
         block.put(group.rows, result)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         count = len(group.rows)
-        if count == 1:
+        if count == 1 and not group.over:
             block.put(group.rows, _failure(1, error))
+            return
+        if count == 1:  # a batch may refuse what a single game takes
+            _alone(plan, group, block, known)
             return
         _attempt(plan, group.part(slice(None, count // 2)), block, known)
         _attempt(plan, group.part(slice(count // 2, None)), block, known)
+
+
+def _alone(plan: Plan, group: _Group, block: Block, known: Mapping[str, Kind]) -> None:
+    own = {name: values[0] for name, values in group.over.items()}
+    try:
+        game = group.game.replace(**own)
+    except Exception as error:
+        block.put(group.rows, _failure(1, error))
+    else:
+        _attempt(plan, _Group(group.rows, game, group.level, group.settings, {}), block, known)
 
 
 def _failure(cells: int, error: BaseException) -> Block:
@@ -190,7 +211,12 @@ def _failure(cells: int, error: BaseException) -> Block:
 
 def failed(cells: int, message: str) -> Block:
     """Cells that have no result, and why."""
-    return Block(np.full(cells, FAILED, np.int8), np.full(cells, message, object))
+    return Block(np.full(cells, FAILED, np.int8), np.full(cells, _writable(message), object))
+
+
+def _writable(text: str) -> str:
+    """A text that can be written as UTF-8."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _measure(plan: Plan, group: _Group, known: Mapping[str, Kind]) -> Block:
@@ -296,10 +322,10 @@ def _own(measure: Measure, run: xr.Dataset, taken: frozenset[str], known: Mappin
         try:
             values = {name: _column(name, value) for name, value in _items(measure(run.isel(cell=cell)), taken)}
             for name, (dims, array) in values.items():
-                _refuse_another_kind(name, (dims, array.dtype.kind == "O"), known.get(name))
+                _refuse_another_kind(name, kind_of(dims, array.dtype), known.get(name))
             one = Block(np.full(1, DONE, np.int8), np.array([_oddity(values)], object), values)
             block.put(row, one)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             block.put(row, _failure(1, error))
     return block
 
@@ -319,14 +345,15 @@ RESERVED = frozenset({"status", "message", "ledger", "tile", "entry", "replica"}
 def _column(name: str, value: Any) -> Column:
     """One cell's value of a user's measure."""
     if isinstance(value, str):
-        return (), np.array([str(value)], object)
+        return (), np.array([_writable(str(value))], object)
     if isinstance(value, xr.DataArray):
         value = value.values
     array = np.asarray(value)
     if array.dtype.kind not in "fciub":
         raise ParameterError(name, value, "a number, a text, or an array of numbers")
     dims = tuple(f"{name}_index" if array.ndim == 1 else f"{name}_index_{k}" for k in range(array.ndim))
-    return dims, _storable(array[None])
+    # of one width whatever the cell, so that no cell decides for the others
+    return dims, array[None].astype(np.complex128 if array.dtype.kind == "c" else np.float64)
 
 
 def _storable(values: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ def attributes_of(plan: Plan, job: Job) -> dict[str, Any]:
     if plan.level is not None:
         said["level"] = plan.level
     said |= {"replicas": plan.replicas, "seed": str(plan.seed), "version": package_version()}
-    return said | {"code": f"{job.code:016x}"}
+    return said | {"code": f"{job.code:016x}", "session": job.session}
 
 
 def reopened(store: SweepStore, plan: Plan, job: Job, any_version: bool) -> SweepStore:
@@ -72,14 +73,40 @@ def reopened(store: SweepStore, plan: Plan, job: Job, any_version: bool) -> Swee
     attributes = attributes_of(plan, job)
     if any(not np.array_equal(axis.labels, store.labels[axis.name]) for axis in plan.axes):
         store = grow(store, plan, attributes)
-    elif foreign:
-        store.set_attributes(**attributes)
+    else:
+        store.set_attributes(**(attributes if foreign else {"session": job.session}))
     return store
 
 
 def _short(value: Any) -> str:
     text = json.dumps(value)
     return text if len(text) < 80 else text[:77] + "..."
+
+
+def refuse_foreign(path: Path) -> None:
+    """What is replaced must be a sweep, if perhaps a damaged one.
+
+    Raises:
+        StoreError: If it is something else.
+    """
+    if not path.exists():
+        return
+    try:
+        attributes = json.loads((path / "zarr.json").read_text())["attributes"]
+    except (OSError, ValueError, KeyError, TypeError):
+        attributes = {}
+    if "sweep" not in attributes:
+        raise StoreError(f"{path} is not the store of a sweep: choose another")
+
+
+def complete(path: Path, plan: Plan) -> bool:
+    """Whether a store holds all that a plan asks for, by whatever code."""
+    store = SweepStore(path)
+    same = {name: value for name, value in store.sweep.items() if name != "over"} == json.loads(
+        json.dumps(plan.identity())
+    )
+    grid = all(np.array_equal(axis.labels, store.labels.get(axis.name)) for axis in plan.axes)
+    return same and grid and bool((store.ledger()[:, STATUS] == FINISHED).all())
 
 
 def unfinished(store: SweepStore, retry: bool) -> list[int]:

@@ -8,10 +8,11 @@ import functools
 import hashlib
 import inspect
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import cloudpickle
 import numpy as np
 import numpy.typing as npt
 
@@ -92,7 +93,7 @@ class Plan:
 
     def cells_digest(self, labels: Sequence[npt.NDArray[Any]]) -> int:
         """A number that names the parameters of a block of cells, given the labels that it has on every axis."""
-        plain = [own.tolist() if own.dtype.kind == "O" else own.astype(float).tolist() for own in labels]
+        plain = [(own.astype(float) if own.dtype.kind in "iuf" else own).tolist() for own in labels]
         return digest(self._identity_text + json.dumps(plain))
 
     @functools.cached_property
@@ -106,16 +107,42 @@ def digest(text: str) -> int:
 
 
 def measure_name(measure: str | Measure) -> str:
-    """The name of a measure; of a function also a digest of what it does, so that an edited one is told apart."""
+    """The name of a measure; of a function also a digest of what it does and knows, so that an edited one is told."""
     if isinstance(measure, str):
         return measure
     name = f"{getattr(measure, '__module__', '')}.{getattr(measure, '__qualname__', type(measure).__qualname__)}"
+    return f"{name} {digest(_described(measure)):016x}"
+
+
+def _described(thing: Any) -> str:
+    """What a function does: its source, and the values that it has captured."""
+    if isinstance(thing, functools.partial):
+        return f"partial({_described(thing.func)}, {_content(thing.args)}, {_content(sorted(thing.keywords.items()))})"
+    if inspect.ismethod(thing):
+        return f"{_described(thing.__func__)} of {_described(thing.__self__)}"
+    if inspect.isfunction(thing):
+        captured = [cell.cell_contents for cell in thing.__closure__ or ()]
+        return f"{_source(thing)} {_content([captured, thing.__defaults__, thing.__kwdefaults__])}"
+    return f"{_source(type(thing))} {_content(getattr(thing, '__dict__', repr(thing)))}"
+
+
+def _source(thing: Any) -> str:
     try:
-        source = inspect.getsource(measure)
+        return inspect.getsource(thing)
     except (OSError, TypeError):
-        code = getattr(measure, "__code__", None)
-        source = repr((code.co_code, code.co_names)) if code is not None else ""
-    return f"{name} {digest(source):016x}"
+        code = getattr(thing, "__code__", None)
+        return f"{thing.__qualname__} {code.co_code!r} {code.co_names}" if code is not None else thing.__qualname__
+
+
+def _content(value: Any) -> str:
+    """A text that is equal for equal values; functions among them are described."""
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_content(v) for v in value)}]"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{k!r}: {_content(v)}' for k, v in sorted(value.items(), key=repr))}}}"
+    if callable(value) and not isinstance(value, type):
+        return _described(value)
+    return hashlib.blake2b(cloudpickle.dumps(value), digest_size=8).hexdigest()
 
 
 def make_plan(
@@ -149,8 +176,9 @@ def make_plan(
         if name in settings or (name == "level" and level is not None):
             raise ParameterError(name, settings.get(name, level), "either a value or an axis, not both")
     for name, value in settings.items():
-        if name not in known and measure == "predict":
-            raise ParameterError(name, value, f"nothing: predict takes {', '.join(sorted(known))}")
+        if name not in known and name in {*_SETTINGS, *(n for spec in game.levels.values() for n in spec.options)}:
+            takes = "predict" if measure == "predict" else f"level {' or '.join(levels)}"
+            raise ParameterError(name, value, f"nothing: {takes} takes {', '.join(sorted(known))}")
         if name not in known:
             raise unknown_name("option", name, known)
     if measure == "predict" and replicas > 1:
@@ -166,7 +194,7 @@ def _levels(game: Game, over: Mapping[str, Any], level: str | None, measure: str
     """The levels that a sweep visits; for a simulation the game's first one by default."""
     if "level" in over:
         values = over["level"]
-        given = [values] if isinstance(values, str) or not isinstance(values, list | tuple) else list(values)
+        given = [values] if isinstance(values, str) or not isinstance(values, Iterable) else list(values)
         return [one_of("level", name, game.levels) for name in given] or list(game.levels)[:1]
     if level is not None:
         return [one_of("level", level, game.levels)]

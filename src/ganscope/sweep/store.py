@@ -31,13 +31,15 @@ from numcodecs import VLenUTF8
 
 from ganscope.core.errors import ParameterError, StoreError
 from ganscope.core.store import put_in_place
-from ganscope.sweep.measures import DONE, FAILED, MISSING, Block, Kind, blank
+from ganscope.sweep.measures import DONE, FAILED, MISSING, Block, Kind, blank, kind_of
 from ganscope.sweep.tiles import Tiling
 
 # Entries of the ledger, and what the first of them may be.
 ENTRIES = ("status", "parameters", "code", "attempts", "checksum", "microseconds")
 STATUS, PARAMETERS, CODE, ATTEMPTS, CHECKSUM, MICROSECONDS = range(len(ENTRIES))
 WAITING, FINISHED, STARTED, PARTIAL = 0, 1, 2, 3
+# The code of a tile whose cells were computed by several versions.
+SEVERAL = 1
 
 _LEDGER, _TILE, _ENTRY = "ledger", "tile", "entry"
 _CELL_STATUS, _MESSAGE = "status", "message"
@@ -49,12 +51,14 @@ class Variable:
     """An array of the store.
 
     Attributes:
+        name: Its name.
         dims: Names of the dimensions after the axes.
         sizes: Their lengths.
         dtype: Of the values; object means texts.
         chunk: Lengths of a chunk along those dimensions; longer ones take several chunks.
     """
 
+    name: str
     dims: tuple[str, ...]
     sizes: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -102,11 +106,15 @@ class SweepStore:
             group = zarr.open_group(self.path, mode="r", use_consolidated=False)
             self.attributes: dict[str, Any] = dict(group.attrs)
             self.sweep: dict[str, Any] = json.loads(self.attributes["sweep"])
-            arrays = dict(group.arrays())
-            status = arrays[_CELL_STATUS]
-            ledger = arrays[_LEDGER]
         except Exception as error:
             raise StoreError(f"{path} is not the store of a sweep ({type(error).__name__})") from None
+        try:
+            arrays = dict(group.arrays())
+            status, ledger = arrays[_CELL_STATUS], arrays[_LEDGER]
+            names = [str(name) for name in self.sweep.get("axes", status.metadata.dimension_names)]  # type: ignore[union-attr]
+            self.labels = {name: np.asarray(arrays[name][:]) for name in names}
+        except Exception as error:
+            raise StoreError(f"{path} is damaged ({type(error).__name__}: {error}): replace it (--force)") from None
         dims = {
             name: tuple(map(str, getattr(array.metadata, "dimension_names", None) or ()))
             for name, array in arrays.items()
@@ -115,10 +123,14 @@ class SweepStore:
         self.tiling = Tiling(status.shape, status.chunks)
         if ledger.shape != (len(self.tiling), len(ENTRIES)):
             raise StoreError(f"{path} is damaged: its ledger does not fit its grid")
-        self.labels = {name: np.asarray(arrays[name][:]) for name in self.axes}
+        if self.axes != tuple(names) or self.attributes.get("labels", labels_digest(self.labels)) != labels_digest(
+            self.labels
+        ):
+            raise StoreError(f"{path} is damaged: its coordinates have changed; replace it (--force)")
         depth = len(self.axes)
         self.variables = {
             name: Variable(
+                name,
                 dims[name][depth:],
                 array.shape[depth:],
                 np.dtype(object) if array.dtype.kind in "OT" else np.dtype(array.dtype),
@@ -127,6 +139,12 @@ class SweepStore:
             for name, array in _status_last(arrays).items()
             if dims[name][:depth] == self.axes and name not in self.axes
         }
+        as_written = all(
+            arrays[name].compressors == () and arrays[name].chunks[:depth] == self.tiling.tile
+            for name in self.variables
+        )
+        if not as_written or ledger.compressors != () or ledger.chunks != (1, len(ENTRIES)):
+            raise StoreError(f"{path} is a copy in other chunks: it can be read (gs.load), but not gone on with")
 
     def labels_of(self, number: int) -> list[npt.NDArray[Any]]:
         """The coordinates of a tile on every axis."""
@@ -141,10 +159,22 @@ class SweepStore:
     @property
     def kinds(self) -> dict[str, Kind]:
         """What the variables are like."""
-        return {name: (variable.dims, variable.dtype.kind == "O") for name, variable in self.variables.items()}
+        return {name: kind_of(variable.dims, variable.dtype) for name, variable in self.variables.items()}
+
+    def check_session(self) -> None:
+        """See that the store is still the one that was opened.
+
+        A process that outlives its driver must not write into a store which another driver has grown or replaced.
+
+        Raises:
+            StoreError: If another driver has it.
+        """
+        if str(self.attributes.get("session", "")).encode() not in (self.path / "zarr.json").read_bytes():
+            raise StoreError(f"{self.path} has another driver by now")
 
     def start(self, number: int) -> int:
         """Note that work on a tile begins; returns which attempt it is."""
+        self.check_session()
         entry = self.entry(number)
         entry[ATTEMPTS] += 1
         if entry[STATUS] != PARTIAL:
@@ -161,6 +191,7 @@ class SweepStore:
         """
         if not self.fits(block):
             raise SchemaChanged
+        self.check_session()
         columns = {
             _CELL_STATUS: ((), block.status),
             _MESSAGE: ((), block.message),
@@ -210,7 +241,7 @@ class SweepStore:
             return b""
         chunk = (*self.tiling.tile, *variable.chunk)
         if part.shape != chunk:
-            full = blank(chunk, variable.dtype)
+            full = blank(chunk, variable.dtype, variable.name)
             full[tuple(slice(n) for n in part.shape)] = part
             part = full
         if variable.dtype.kind == "O":
@@ -223,7 +254,7 @@ class SweepStore:
         found = False
         blocks = tuple(-(-n // c) for n, c in zip(variable.sizes, variable.chunk, strict=True))
         padded = tuple(b * c for b, c in zip(blocks, variable.chunk, strict=True))
-        values = blank((*self.tiling.tile, *padded), variable.dtype)
+        values = blank((*self.tiling.tile, *padded), variable.dtype, name)
         for place in variable.blocks:
             try:
                 content = self._chunk_path(name, number, place).read_bytes()
@@ -258,10 +289,6 @@ class SweepStore:
     def ledger(self) -> npt.NDArray[np.uint64]:
         """All entries, shape `[tiles, entries]`."""
         return np.stack([self.entry(number) for number in range(len(self.tiling))])
-
-    def is_finished(self, number: int) -> bool:
-        """Whether the ledger says so."""
-        return int(self.entry(number)[STATUS]) == FINISHED
 
     def _entry_path(self, number: int) -> Path:
         return self.path / _LEDGER / "c" / str(number) / "0"
@@ -328,13 +355,13 @@ class SweepStore:
                 raise ParameterError(name, f"values over {dims}", f"values over {old.dims}, as in other cells")
             if old is not None and np.result_type(old.dtype, values.dtype) != old.dtype and old.dtype.kind != "O":
                 raise ParameterError(name, str(values.dtype), f"{old.dtype}, as in other cells")
-            wanted[name] = old or Variable(dims, values.shape[1:], values.dtype, values.shape[1:])
+            wanted[name] = old or Variable(name, dims, values.shape[1:], values.dtype, values.shape[1:])
         for name, variable in wanted.items():
             grown = tuple(sizes[d] for d in variable.dims)
             chunk = tuple(max(1, c) for c in variable.chunk)
-            variable = Variable(variable.dims, grown, variable.dtype, chunk)
+            variable = Variable(name, variable.dims, grown, variable.dtype, chunk)
             if self.variables.get(name) != variable:
-                _make_array(self.path, name, self.tiling, self.axes, variable)
+                _make_array(self.path, self.tiling, self.axes, variable)
                 self.variables[name] = variable
         self.variables = _status_last(self.variables)
 
@@ -348,7 +375,7 @@ class SweepStore:
 def create_store(
     path: Path, axes: Mapping[str, npt.NDArray[Any]], tile: tuple[int, ...], attributes: Mapping[str, Any]
 ) -> SweepStore:
-    """A new store without results; it appears complete or not at all.
+    """A new store without results, in the place of what stands there; it appears complete or not at all.
 
     Raises:
         StoreError: If it cannot be written.
@@ -357,7 +384,7 @@ def create_store(
     tiling = Tiling(tuple(len(labels) for labels in axes.values()), tile)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        group = zarr.create_group(scratch, attributes=dict(attributes))
+        group = zarr.create_group(scratch, attributes={**attributes, "labels": labels_digest(axes)})
         for name, labels in axes.items():
             text = labels.dtype.kind == "O"
             array = group.create_array(
@@ -375,8 +402,8 @@ def create_store(
             dimension_names=(_TILE, _ENTRY),
         )
         names = tuple(axes)
-        _make_array(scratch, _CELL_STATUS, tiling, names, Variable((), (), np.dtype(np.int8), ()), _FLAGS)
-        _make_array(scratch, _MESSAGE, tiling, names, Variable((), (), np.dtype(object), ()))
+        _make_array(scratch, tiling, names, Variable(_CELL_STATUS, (), (), np.dtype(np.int8), ()))
+        _make_array(scratch, tiling, names, Variable(_MESSAGE, (), (), np.dtype(object), ()))
         put_in_place(scratch, path)
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error.strerror or error}") from error
@@ -395,20 +422,24 @@ def _inner(place: tuple[int, ...], chunk: tuple[int, ...]) -> tuple[Any, ...]:
     return (..., *(slice(k * c, (k + 1) * c) for k, c in zip(place, chunk, strict=True)))
 
 
-_FLAGS = {"flag_values": [MISSING, DONE, FAILED], "flag_meanings": "missing done failed"}
+def labels_digest(labels: Mapping[str, npt.NDArray[Any]]) -> str:
+    """A short text that names the coordinates of a grid."""
+    plain = {
+        name: own.tolist() if own.dtype.kind in "OT" else own.astype(float).tolist() for name, own in labels.items()
+    }
+    return hashlib.blake2b(json.dumps(plain).encode(), digest_size=8).hexdigest()
 
 
-def _make_array(
-    path: Path,
-    name: str,
-    tiling: Tiling,
-    axes: tuple[str, ...],
-    variable: Variable,
-    attributes: Mapping[str, Any] | None = None,
-) -> None:
+# What the numbers of a variable mean, for readers that know the convention.
+_FLAGS: Mapping[str, dict[str, Any]] = {
+    _CELL_STATUS: {"flag_values": [MISSING, DONE, FAILED], "flag_meanings": "missing done failed"},
+    "agreement": {"flag_values": [-1, 0, 1], "flag_meanings": "undecided differ agree"},
+}
+
+
+def _make_array(path: Path, tiling: Tiling, axes: tuple[str, ...], variable: Variable) -> None:
     """Create the metadata of a variable, or replace it by that of a longer one; chunks stay where they are."""
     text = variable.dtype.kind == "O"
-    empty: Any = "" if text else blank((), variable.dtype)[()]
     # in the folder of an array Zarr looks for no others, so that nobody sees what is unfinished
     scratch = path / _LEDGER / f".{uuid.uuid4().hex[:8]}.part"
     zarr.create_array(
@@ -417,15 +448,16 @@ def _make_array(
         chunks=(*tiling.tile, *variable.chunk),
         dtype="str" if text else variable.dtype,
         compressors=None,
-        fill_value=empty,
+        fill_value="" if text else blank((), variable.dtype, variable.name)[()],
         dimension_names=(*axes, *variable.dims),
-        attributes=dict(attributes or {}),
+        attributes=_FLAGS.get(variable.name, {}),
     )
-    if (path / name).exists():
-        os.replace(scratch / "zarr.json", path / name / "zarr.json")
+    target = path / variable.name
+    if target.exists():
+        os.replace(scratch / "zarr.json", target / "zarr.json")
         shutil.rmtree(scratch)
     else:
-        os.rename(scratch, path / name)
+        os.rename(scratch, target)
 
 
 def _write_file(target: Path, content: bytes) -> None:

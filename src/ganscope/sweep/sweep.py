@@ -20,11 +20,11 @@ from ganscope.core.version import code_digest
 from ganscope.sweep.cluster import Cluster
 from ganscope.sweep.crew import Crew
 from ganscope.sweep.driver import Driver, Executor
-from ganscope.sweep.growth import recover
+from ganscope.sweep.growth import tidy
 from ganscope.sweep.here import Here
 from ganscope.sweep.lock import locked
 from ganscope.sweep.measures import DONE
-from ganscope.sweep.opening import attributes_of, reopened, unfinished
+from ganscope.sweep.opening import attributes_of, complete, refuse_foreign, reopened, unfinished
 from ganscope.sweep.plan import Plan, make_plan
 from ganscope.sweep.store import FINISHED, MICROSECONDS, STATUS, SweepStore, create_store
 from ganscope.sweep.trial import refuse_if_huge, tile_for, try_cells
@@ -98,20 +98,28 @@ def sweep(
     if store is None:
         folder = Path(tempfile.mkdtemp(prefix="ganscope-"))
         try:
-            return _swept(plan, folder / "sweep.zarr", workers, scheduler, limit, confirm, any_version, retry).load()
+            result = _swept(plan, folder / "sweep.zarr", workers, scheduler, limit, confirm, any_version, retry).load()
+            return result.drop_dims(["tile", "entry"])
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-    path = Path(store)
-    recover(path)
+    if not isinstance(store, str | os.PathLike) or not str(store):
+        raise ParameterError("store", store, "the path of a directory")
+    if scheduler is not None and not isinstance(scheduler, str):
+        raise ParameterError("scheduler", scheduler, "the address of a Dask scheduler, or 'local'")
+    path = Path(store).absolute()
     if path.exists() and not force and not resume:
         raise StoreError(f"{path} exists; resume it (resume=True, --resume), replace it (--force) or choose another")
-    if path.exists() and force:
-        aside = path.with_name(f".{path.name}.replaced")
-        shutil.rmtree(aside, ignore_errors=True)
-        with locked(SweepStore(path).path):
-            os.rename(path, aside)
-        shutil.rmtree(aside, ignore_errors=True)
-    return _swept(plan, path, workers, scheduler, limit, confirm, any_version, retry)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(path))
+        except StoreError:
+            if not force and path.exists() and not os.access(path.parent, os.W_OK) and complete(path, plan):
+                return load(path)  # there is nothing to do
+            raise
+        try:
+            return _swept(plan, path, workers, scheduler, limit, confirm, any_version, retry, force)
+        except OSError as error:
+            raise StoreError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def _swept(
@@ -123,12 +131,15 @@ def _swept(
     confirm: bool,
     any_version: bool,
     retry: bool,
+    force: bool = False,
 ) -> xr.Dataset:
     """Create or open the store, and finish it."""
-    job = Job(plan, path.absolute(), code_digest())
+    job = Job(plan, path, code_digest())
+    tidy(path)
+    if force:
+        refuse_foreign(path)
     with ExitStack() as stack:
-        if path.exists():
-            stack.enter_context(locked(SweepStore(path).path))
+        if path.exists() and not force:
             store = reopened(SweepStore(path), plan, job, any_version)
             tiles = unfinished(store, retry)
             seconds = _remaining(store, tiles)
@@ -139,8 +150,7 @@ def _swept(
             if known is not None:
                 executor.warm_up(known)
         else:
-            executor, driver = _started(plan, job, workers, scheduler, limit, confirm, stack)
-            stack.enter_context(locked(path))
+            driver = _started(plan, job, workers, scheduler, limit, confirm, stack)
             tiles = SweepStore(path).tiling.spread_out()
         store = job.store(anew=True)
         _count_finished(driver, store, set(tiles))
@@ -159,7 +169,7 @@ def _started(
     limit: float | None,
     confirm: bool,
     stack: ExitStack,
-) -> tuple[Executor, Driver]:
+) -> Driver:
     """Try a few cells, create the store, and have an executor ready."""
     here = workers in (None, 0) and scheduler is None and limit is None
     executor: Executor = Here(job) if here else _executor(job, workers, scheduler, limit, np.inf)
@@ -177,7 +187,7 @@ def _started(
     if here and workers is None and plan.cells * estimate.seconds > _WORTH_PROCESSES:
         driver.executor = executor = _executor(job, None, None, None, np.inf)
         stack.callback(executor.close)
-    return executor, driver
+    return driver
 
 
 def _executor(job: Job, workers: int | None, scheduler: str | None, limit: float | None, seconds: float) -> Executor:

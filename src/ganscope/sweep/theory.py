@@ -56,7 +56,7 @@ def with_theory(sweep: xr.Dataset, patience: float | None = None) -> xr.Dataset:
     else:  # nothing varies that theory knows
         name = game.parameter_names()[0]
         said = measure(game, {name: [getattr(game, name)]}, "predict", level, **settings).isel({name: 0}, drop=True)
-    said = said.drop_vars(["status", "message", "ledger"]).drop_dims(["tile", "entry"], errors="ignore")
+    said = said.drop_vars(["status", "message"])
     said = said.rename({name: f"predicted_{name}" for name in _VERDICT})
     both = sweep.assign({name: values.broadcast_like(sweep.outcome) for name, values in said.data_vars.items()})
     dims = sweep.outcome.dims

@@ -5,16 +5,19 @@ reports.
 """
 
 import time
+import uuid
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import cloudpickle
 import numpy as np
 import numpy.typing as npt
 
+from ganscope.core.errors import ParameterError, StoreError
 from ganscope.sweep.measures import FAILED, MISSING, Block, quietly
 from ganscope.sweep.plan import Plan
-from ganscope.sweep.store import FINISHED, PARTIAL, STATUS, SchemaChanged, SweepStore
+from ganscope.sweep.store import CODE, FINISHED, PARTIAL, SEVERAL, STATUS, SchemaChanged, SweepStore
 
 
 @dataclass
@@ -25,17 +28,21 @@ class Job:
         plan: The sweep.
         path: Of the store.
         code: Which version of the code computes, 64 bits.
+        session: Names this driver's hold of the store.
     """
 
     plan: Plan
     path: Path
     code: int
+    session: str = field(default_factory=lambda: uuid.uuid4().hex)
     _store: SweepStore | None = field(default=None, repr=False)
 
     def store(self, *, anew: bool = False) -> SweepStore:
         """The store, opened once in a process, or again to see what the driver has changed."""
         if self._store is None or anew:
             self._store = SweepStore(self.path)
+            if self._store.attributes.get("session") != self.session:
+                raise StoreError(f"{self.path} has another driver by now")
         return self._store
 
     def parameters(self, tile: int) -> int:
@@ -44,7 +51,22 @@ class Job:
 
     def without_store(self) -> "Job":
         """For another process, or for cells that belong to no tile."""
-        return Job(self.plan, self.path, self.code)
+        return Job(self.plan, self.path, self.code, self.session)
+
+
+def pickled(job: Job) -> bytes:
+    """A job as other processes read it.
+
+    Raises:
+        ParameterError: If the user's measure cannot be sent.
+    """
+    try:
+        content: bytes = cloudpickle.dumps(job.without_store())
+    except Exception as error:  # pickling raises many kinds
+        raise ParameterError(
+            "measure", job.plan.measure, f"a function that can be sent to other processes, or workers=0 ({error})"
+        ) from None
+    return content
 
 
 @dataclass(frozen=True)
@@ -116,11 +138,13 @@ def work(job: Job, task: Task) -> Report:
     store.start(task.tile)
     block = store.read(task.tile) if status == PARTIAL else Block.empty(len(cells))
     missing = np.flatnonzero(block.status == MISSING)
+    earlier = int(store.entry(task.tile)[CODE])
+    code = job.code if len(missing) == len(cells) or earlier == job.code else SEVERAL
     block.put(missing, quietly(job.plan, cells[missing], store.kinds))
     seconds = time.perf_counter() - begin
     for anew in (False, True):
         try:
-            job.store(anew=anew).write(task.tile, block, job.parameters(task.tile), job.code, seconds)
+            job.store(anew=anew).write(task.tile, block, job.parameters(task.tile), code, seconds)
             return Report(task, WRITTEN, seconds, counts=tally(block))
         except SchemaChanged:
             continue
@@ -131,8 +155,9 @@ def tally(block: Block) -> Counter[str]:
     """Cells by outcome; those without one as `done`, those that failed as `failed`."""
     finished = block.status != MISSING
     names = np.full(len(block), "done", object)
-    if "outcome" in block.columns:
-        names = block.columns["outcome"][1].copy()
+    dims, outcomes = block.columns.get("outcome", ((), names))
+    if not dims and outcomes.dtype.kind == "O":  # a measure of the user's own may call anything an outcome
+        names = outcomes.copy()
     names[block.status == FAILED] = "failed"
     return Counter(names[finished].tolist())
 
