@@ -557,3 +557,11 @@ def test_bounds_of_the_bilinear_game_dominate_its_errors():
         assert 0 < np.abs(run.discriminator - flow.discriminator).max() < bound.discriminator
     with pytest.raises(gs.NotApplicable, match="saturating"):
         gs.scheme_error_bound(game.replace(loss="saturating"), "jko", 0.05, 3.0)
+
+
+@pytest.mark.parametrize("step_size", [0.55, 0.7])
+def test_a_penalty_that_overshoots_promises_no_cycle(step_size):
+    # the multiplier that grows is real and negative, 1 - gradient_penalty step_size < -1: no rotation to end on a cycle
+    game = gs.DiracGAN("saturating", gradient_penalty=4.0)
+    assert gs.predict(game, "explicit", step_size=step_size).detail == "unstable"
+    assert gs.classify(gs.simulate(game, "explicit", step_size=step_size, horizon=400)).outcome == "diverged"
