@@ -1,5 +1,6 @@
 """The demo behind `make demo`: three regimes of GAN training, the same question asked of handwritten digits, both again
-for a discriminator with a kernel, what seven ways of stepping make of one game, and samples that hold on to each other.
+for a discriminator with a kernel, what seven ways of stepping make of one game, samples that hold on
+to each other, and a phase diagram.
 
 Every step is a command that you can type yourself; this script types them in order and says where the pictures are.
 """
@@ -57,6 +58,16 @@ STEPS = [
     (
         "The same as a moving picture: a cloud that starts on one spot.",
         ["show", str(OUTPUT / "ring" / "narrow" / "particles.zarr"), "--animate"],
+    ),
+    (
+        "A phase diagram: 750 games over noise and learning rate, each predicted and simulated.",
+        [
+            "sweep",
+            str(EXAMPLES / "phase_diagram.toml"),
+            "--out",
+            str(OUTPUT / "phase_diagram.zarr"),
+            "--force",
+        ],
     ),
 ]
 

@@ -23,6 +23,7 @@ from ganscope.cli.progress import progress_bar
 from ganscope.core.progress import report
 
 EXAMPLES = sorted((Path(__file__).resolve().parent.parent / "examples").glob("*.toml"))
+EXAMPLES = [path for path in EXAMPLES if "[sweep]" not in path.read_text()]
 # Two features, two columns, quadratic link, hard constraint: one compiled structure for all tests.
 GAME = '[game]\nmodel = "solvable"\n'
 SHORT = '[simulate]\nlevels = ["ode", "chain"]\ndimension = 50\nhorizon = 5\n'
@@ -73,7 +74,8 @@ def test_version(cli):
         (["run"], "Missing argument"),
         (["run", "x.toml", "--frobnicate"], "No such option"),
         (["fit", "digits", "--features", "two"], "Invalid value for '--features'"),
-        (["sweep"], "No such command"),
+        (["sweep"], "Missing argument"),
+        (["swep", "x.toml"], "Did you mean 'sweep'"),
     ],
 )
 def test_a_command_line_that_is_not_understood(cli, arguments, hint):
@@ -261,7 +263,7 @@ def test_a_sweep_section_does_nothing_and_is_said_to(tmp_path):
     sweep = '[sweep]\nmeasure = "simulate"\nlevel = "ode"\nhorizon = 400\n'
     grids = "data_noise = { start = 0.1, stop = 6.0, num = 64 }\ngenerator_lr = { values = [0.01, 0.02] }\n"
     (tmp_path / "x.toml").write_text(GAME + sweep + grids + "discriminator_lr = [0.1]\n")
-    with pytest.warns(UserWarning, match=r"\[sweep\] does nothing in this command"):
+    with pytest.warns(UserWarning, match=r"\[sweep\] is for the command sweep and does nothing"):
         (experiment,) = read_experiments(tmp_path / "x.toml")
     assert (experiment.game, list(experiment.levels)) == (gs.SolvableGAN(), ["ode"])
 

@@ -37,7 +37,7 @@ def test_shown_commands_name_what_exists(page):
             assert {w for w in command[2:] if ":" in w} <= set(catalogue()), f"{page.name}: {' '.join(command)}"
 
 
-@pytest.mark.parametrize("script", sorted((ROOT / "examples").glob("0*.py")), ids=lambda p: p.name)
+@pytest.mark.parametrize("script", sorted((ROOT / "examples").glob("[0-9]*.py")), ids=lambda p: p.name)
 def test_an_example_runs(script, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     runpy.run_path(str(script), run_name="__main__")

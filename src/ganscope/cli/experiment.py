@@ -132,7 +132,7 @@ class _Sweep(_Table):
 class _Range(_Table):
     start: float
     stop: float
-    num: int = Field(ge=1)
+    num: int = Field(ge=1, le=10**6)
     log: bool = False
 
 
@@ -157,18 +157,18 @@ def read_experiments(path: Path) -> list[Experiment]:
         document = _Document.model_validate(_read_toml(path))
     except ValidationError as error:
         raise ExperimentError(path, _in_words(error)) from None
-    if document.sweep is not None:
-        warnings.warn(f"{path}: [sweep] is for the command sweep and does nothing in this one", stacklevel=2)
     names = [variant.name for variant in document.variant]
     for name in names:
         if names.count(name) > 1 or name in (".", "..") or "/" in name or "\\" in name or name.endswith(".zarr"):
             raise ExperimentError(path, f"[[variant]] name = {name!r}: expected different names, each fit for a folder")
     base = document.simulate.model_dump(exclude_unset=True)
-    chosen = document.variant or [None]
+    chosen: list[_Variant | None] = [*document.variant] or [None]
     experiments = [_experiment(path, document.game, base, variant) for variant in chosen]
     for experiment in experiments:
         if document.sweep is not None:
             _sweep(path, experiment, document.sweep)  # what is wrong there is said here, too
+    if document.sweep is not None:
+        warnings.warn(f"{path}: [sweep] is for the command sweep and does nothing in this one", stacklevel=2)
     return experiments
 
 
@@ -323,7 +323,9 @@ def _sweep_arguments(path: Path, experiment: Experiment, section: _Sweep) -> Swe
     first = level or next(iter(experiment.levels))
     if level is None and section.measure != "predict" and "level" not in over:
         level = first
-    shared = dict(experiment.levels.get(first) or next(iter(experiment.levels.values())))
+    visited = over.get("level", [first])
+    found = [experiment.levels[name] for name in visited if name in experiment.levels]
+    shared = {k: v for settings in found or [next(iter(experiment.levels.values()))] for k, v in settings.items()}
     if section.measure == "predict":
         shared = {name: shared[name] for name in ("rule", "step_size", *game.prediction_options) if name in shared}
     shared = {name: value for name, value in shared.items() if name not in over and _takes_any(game, level, name)}
@@ -342,13 +344,14 @@ def _grid(game: Game, name: str, content: Any, folder: Path) -> Any:
     if not isinstance(content, dict):
         raise ParameterError(f"[sweep] {name}", content, "a list, { values = [...] } or { start, stop, num }")
     content = _with_arrays(content, folder)
+    _refuse_unknown(f"[sweep] {name}", content, [*_Values.model_fields, *_Range.model_fields])
     try:
         if "values" in content:
             values = _Values.model_validate(content).values
             return [game.decode(name, value) for value in values]
         grid = _Range.model_validate(content)
     except ValidationError as error:
-        raise ParameterError("[sweep]", {name: content}, f"a grid: {_in_words(error)}") from None
+        raise ParameterError(f"[sweep] {name}", content, f"a grid: {_in_words(error)}") from None
     return (logspace if grid.log else linspace)(grid.start, grid.stop, grid.num)
 
 
@@ -370,6 +373,7 @@ _IN_WORDS = {
     "too_short": "a list that is not empty",
     "string_too_short": "a text that is not empty",
     "greater_than_equal": "a number >= 1",
+    "less_than_equal": "at most a million values",
 }
 
 

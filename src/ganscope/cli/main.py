@@ -213,11 +213,11 @@ def sweep(
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Start anew and replace STORE.")] = False,
     time_limit: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="That a cell may take.", show_default="none")
+        float | None, typer.Option(metavar="SECONDS", help="Stop a cell that takes longer.", show_default="none")
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Start even if it takes days or fills disks.")] = False,
     variant: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Whose game to sweep, in a file with variants.")
+        str | None, typer.Option(metavar="NAME", help="Which one to sweep, in a file with variants.")
     ] = None,
     as_json: Json = False,
 ) -> None:

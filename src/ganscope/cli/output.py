@@ -1,8 +1,11 @@
 """What the commands print: tables that read well at 80 columns, and strict JSON."""
 
+import contextlib
 import math
+import os
+import sys
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import typer
@@ -25,6 +28,20 @@ def note(text: str) -> None:
 def print_json(content: Any) -> None:
     """The one JSON object of a command with `--json`."""
     typer.echo(to_json_text(content))
+
+
+@contextlib.contextmanager
+def spoken_aside() -> Iterator[None]:
+    """What engines and their processes print goes to standard error: standard output is for the result."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    try:
+        os.dup2(2, 1)
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def wrapped(text: str, indent: str = "") -> str:

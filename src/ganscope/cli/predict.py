@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -80,9 +80,9 @@ def game_content(game: Game) -> dict[str, Any]:
     return content
 
 
-def heading(name: str, game: Game) -> str:
-    """Which experiment this is: the variant's name, and the parameters that were chosen."""
-    chosen = {k: v for k, v in game_content(game).items() if k not in ("model", "follows", *game.followed)}
+def heading(name: str, game: Game, varied: Collection[str] = ()) -> str:
+    """Which experiment this is: the variant's name, and the parameters that were chosen and are not varied."""
+    chosen = {k: v for k, v in game_content(game).items() if k not in ("model", "follows", *game.followed, *varied)}
     if has_schemes(game) or len(chosen) > _MANY:  # most of many parameters are left at their defaults
         chosen = {k: v for k, v in chosen.items() if k not in _untouched(game)}
     parts = [f"{key} {_short(value)}" for key, value in chosen.items() if value is not None]

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from ganscope.cli.output import WIDTH, print_json, say, shown, table, wrapped
+from ganscope.cli.output import WIDTH, print_json, say, shown, spoken_aside, table, wrapped
 from ganscope.cli.predict import heading
 from ganscope.cli.progress import progress_bar
 from ganscope.core.errors import NotApplicable, ParameterError
@@ -80,7 +80,7 @@ def _compared(sweep: xr.Dataset, theory: bool | None) -> xr.Dataset:
     if theory is False or (theory is None and sweep.attrs.get("measure") != "simulate"):
         return sweep
     try:
-        with progress_bar():
+        with progress_bar(), spoken_aside():
             return with_theory(sweep, None if theory else _PATIENCE)
     except (NotApplicable, ParameterError):
         if theory:
