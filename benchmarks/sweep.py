@@ -23,7 +23,7 @@ for name in ("GANSCOPE_THREADS", "XLA_FLAGS"):
 
 import ganscope as gs
 from ganscope.core.parallel import cores
-from ganscope.sweep import trial
+from ganscope.sweep.execution import trial
 from ganscope.sweep.store import MICROSECONDS, SweepStore
 from ganscope.sweep.tiles import choose_tile
 

@@ -10,8 +10,8 @@ from command_line import only_json, refused
 
 import ganscope as gs
 from ganscope.cli.experiment import read_sweep
-from ganscope.sweep.agreement import compute, count, within_margin
-from ganscope.sweep.diagrams import Diagram, Margin, diagrams, select
+from ganscope.sweep.agreement.agreement import compute, count, within_margin
+from ganscope.sweep.agreement.diagrams import Diagram, Margin, diagrams, select
 from ganscope.sweep.plan import make_plan
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -8,9 +8,9 @@ from scipy.optimize import brentq
 from scipy.special import expit
 
 import ganscope as gs
-from ganscope.sweep.crossings import curves
-from ganscope.sweep.refinement import refine
-from ganscope.sweep.shares import midpoint
+from ganscope.sweep.boundary.crossings import curves
+from ganscope.sweep.boundary.refinement import refine
+from ganscope.sweep.boundary.shares import midpoint
 
 # A game whose two speeds serve as coordinates x - 1 and y - 1 of a made-up plane.
 PLANE = gs.DiracGAN()

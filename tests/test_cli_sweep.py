@@ -21,7 +21,7 @@ from ganscope.cli.experiment import read_sweep
 from ganscope.cli.main import app
 from ganscope.cli.progress import progress_bar
 from ganscope.core.progress import report
-from ganscope.sweep import here
+from ganscope.sweep.execution import here
 from ganscope.sweep.lock import locked
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -20,15 +20,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ganscope as gs
-from ganscope.sweep import driver as driver_module
-from ganscope.sweep import measures, trial
+from ganscope.sweep import measures
 from ganscope.sweep import sweep as sweep_module
+from ganscope.sweep.execution import driver as driver_module
+from ganscope.sweep.execution import trial
+from ganscope.sweep.execution.work import Job, Task, work
 from ganscope.sweep.lock import locked
 from ganscope.sweep.plan import make_plan
 from ganscope.sweep.store import ATTEMPTS, CODE, STARTED, STATUS, SweepStore, create_store
 from ganscope.sweep.theory import with_theory
 from ganscope.sweep.tiles import Tiling, choose_tile
-from ganscope.sweep.work import Job, Task, work
 
 GAME = gs.SolvableGAN(feature_variance=(5, 3), data_noise=2.0)
 OVER = {"data_noise": gs.linspace(0.5, 6, 5), "generator_lr": [0.02, 0.04, 0.08]}

@@ -26,7 +26,7 @@ PATIENCE = 240.0
 DRIVER = """
 import json, sys
 import ganscope as gs
-from ganscope.sweep import trial
+from ganscope.sweep.execution import trial
 from ganscope.sweep.tiles import choose_tile
 
 trial.choose_tile = lambda shape, grouped, cells, at_most: choose_tile(shape, grouped, 16, at_most)

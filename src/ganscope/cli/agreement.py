@@ -14,8 +14,8 @@ from ganscope.core.errors import ParameterError, StoreError
 from ganscope.core.version import package_version
 from ganscope.figures.diagram import draw_sweep
 from ganscope.figures.style import drawing, write
-from ganscope.sweep.agreement import Agreement, compute, count, store_of, within_margin
-from ganscope.sweep.diagrams import Diagram, select
+from ganscope.sweep.agreement.agreement import Agreement, compute, count, store_of, within_margin
+from ganscope.sweep.agreement.diagrams import Diagram, select
 
 # The lines of a document between which the numbers stand.
 _BEGIN, _END = "<!-- numbers: begin -->", "<!-- numbers: end -->"

@@ -26,6 +26,7 @@ def locked(store: Path) -> Iterator[None]:
         StoreError: If another driver holds it, or the folder cannot be written.
     """
     path = store.with_name(f".{store.name}.lock")
+    made = not store.parent.exists()
     try:
         store.parent.mkdir(parents=True, exist_ok=True)
         stream = _taken(store, path)
@@ -39,6 +40,9 @@ def locked(store: Path) -> Iterator[None]:
             yield
         finally:
             path.unlink(missing_ok=True)
+            if made:
+                with contextlib.suppress(OSError):  # nothing was stored there
+                    store.parent.rmdir()
 
 
 def _taken(store: Path, path: Path) -> TextIO:

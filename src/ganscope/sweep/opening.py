@@ -10,11 +10,11 @@ import numpy as np
 from ganscope.core.errors import NotApplicable, StoreError
 from ganscope.core.game import to_json
 from ganscope.core.version import package_version
+from ganscope.sweep.execution.work import Job
 from ganscope.sweep.growth import grow
 from ganscope.sweep.measures import FAILED
 from ganscope.sweep.plan import Plan
 from ganscope.sweep.store import CODE, FINISHED, PARTIAL, STATUS, SweepStore
-from ganscope.sweep.work import Job
 
 
 class SweepWarning(UserWarning):
@@ -105,8 +105,8 @@ def complete(path: Path, plan: Plan) -> bool:
     same = {name: value for name, value in store.sweep.items() if name != "over"} == json.loads(
         json.dumps(plan.identity())
     )
-    grid = all(np.array_equal(axis.labels, store.labels.get(axis.name)) for axis in plan.axes)
-    return same and grid and bool((store.ledger()[:, STATUS] == FINISHED).all())
+    grid = same and all(np.array_equal(axis.labels, store.labels[axis.name]) for axis in plan.axes)
+    return grid and bool((store.ledger()[:, STATUS] == FINISHED).all())
 
 
 def unfinished(store: SweepStore, retry: bool) -> list[int]:

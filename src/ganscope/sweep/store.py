@@ -290,6 +290,10 @@ class SweepStore:
         """All entries, shape `[tiles, entries]`."""
         return np.stack([self.entry(number) for number in range(len(self.tiling))])
 
+    def finished_cells(self) -> int:
+        """Cells of the tiles that are finished."""
+        return sum(len(self.tiling.cells(int(k))) for k in np.flatnonzero(self.ledger()[:, STATUS] == FINISHED))
+
     def _entry_path(self, number: int) -> Path:
         return self.path / _LEDGER / "c" / str(number) / "0"
 
@@ -333,8 +337,10 @@ class SweepStore:
         """
         ledger = self.ledger()
         claimed = np.flatnonzero(np.isin(ledger[:, STATUS], (FINISHED, PARTIAL))).tolist()
-        right = lambda k: parameters(k) == ledger[k, PARAMETERS] and self.checksum(k) == ledger[k, CHECKSUM]
-        return [k for k in claimed if not right(k)]
+        names = [parameters(k) for k in claimed]
+        checks = [self.checksum(k) for k in claimed]
+        told = zip(claimed, names, checks, strict=True)
+        return [k for k, name, check in told if (name, check) != (int(ledger[k, PARAMETERS]), int(ledger[k, CHECKSUM]))]
 
     # -- the schema; only the driver changes it ------------------------------------------------------------------------
 

@@ -17,18 +17,18 @@ from ganscope.core.game import Game
 from ganscope.core.parallel import cores
 from ganscope.core.store import load
 from ganscope.core.version import code_digest
-from ganscope.sweep.cluster import Cluster
-from ganscope.sweep.crew import Crew
-from ganscope.sweep.driver import Driver, Executor
+from ganscope.sweep.execution.cluster import Cluster
+from ganscope.sweep.execution.crew import Crew
+from ganscope.sweep.execution.driver import Driver, Executor
+from ganscope.sweep.execution.here import Here
+from ganscope.sweep.execution.trial import refuse_if_huge, tile_for, try_cells
+from ganscope.sweep.execution.work import Job, counted
 from ganscope.sweep.growth import tidy
-from ganscope.sweep.here import Here
 from ganscope.sweep.lock import locked
 from ganscope.sweep.measures import DONE
 from ganscope.sweep.opening import attributes_of, complete, refuse_foreign, reopened, unfinished
 from ganscope.sweep.plan import Plan, make_plan
 from ganscope.sweep.store import FINISHED, MICROSECONDS, STATUS, SweepStore, create_store
-from ganscope.sweep.trial import refuse_if_huge, tile_for, try_cells
-from ganscope.sweep.work import Job, counted
 
 # Below so many seconds of work it does not pay to start processes.
 _WORTH_PROCESSES = 4.0
@@ -106,7 +106,7 @@ def sweep(
         raise ParameterError("store", store, "the path of a directory")
     if scheduler is not None and not isinstance(scheduler, str):
         raise ParameterError("scheduler", scheduler, "the address of a Dask scheduler, or 'local'")
-    path = Path(store).absolute()
+    path = Path(store)
     if path.exists() and not force and not resume:
         raise StoreError(f"{path} exists; resume it (resume=True, --resume), replace it (--force) or choose another")
     with ExitStack() as stack:
@@ -134,7 +134,7 @@ def _swept(
     force: bool = False,
 ) -> xr.Dataset:
     """Create or open the store, and finish it."""
-    job = Job(plan, path, code_digest())
+    job = Job(plan, path.absolute(), code_digest())
     tidy(path)
     if force:
         refuse_foreign(path)
@@ -157,7 +157,7 @@ def _swept(
         try:
             driver.run(tiles)
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(f"{driver.done} of {plan.cells} cells are kept in {path}") from None
+            raise KeyboardInterrupt(f"{store.finished_cells()} of {plan.cells} cells are kept in {path}") from None
     return load(path)
 
 

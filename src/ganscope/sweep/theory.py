@@ -10,11 +10,11 @@ import xarray as xr
 from ganscope.core.errors import NotApplicable
 from ganscope.core.grids import linspace, logspace
 from ganscope.core.results import game_of
+from ganscope.sweep.execution.trial import in_words, try_cells
+from ganscope.sweep.execution.work import Job, work
 from ganscope.sweep.measures import DONE, agreement
 from ganscope.sweep.plan import Plan, make_plan
 from ganscope.sweep.sweep import sweep as measure
-from ganscope.sweep.trial import in_words, try_cells
-from ganscope.sweep.work import Job, work
 
 _VERDICT = ("outcome", "detail", "margin", "near_critical")
 

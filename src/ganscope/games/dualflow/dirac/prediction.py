@@ -172,7 +172,7 @@ def _of_scheme(cells: Cells, name: str, step: float, spectra: Spectra) -> tuple[
     solved = step < cells.convex_step if name in (JKO, JKO_SEQUENTIAL, NASH) else np.ones(len(cells), bool)
     decays = radius < 1 - _NEUTRAL
     grows = ~decays & ((radius > 1 + _NEUTRAL) | _defective(spectra))
-    # the cycle is that of a slow rotation; a penalty so strong that a step overshoots throws the slope further each time
+    # the cycle is that of a slow rotation; a step that overshoots for its penalty throws the slope further each time
     long = np.ones(len(cells), bool)
     if name in (EXPLICIT, JKO):
         long = (step * cells.turning > _SMALL_ANGLE) | (spectra.values[:, 0].real < 0)

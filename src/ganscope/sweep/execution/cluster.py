@@ -18,7 +18,7 @@ import numpy as np
 from ganscope.core.caches import prepare_jax
 from ganscope.core.errors import NotApplicable, StoreError
 from ganscope.core.parallel import cores
-from ganscope.sweep.work import BROKEN, DIED, LATE, START, Job, Report, Task, pickled, work
+from ganscope.sweep.execution.work import BROKEN, DIED, LATE, START, Job, Report, Task, pickled, work
 
 distributed: Any
 try:

@@ -20,7 +20,7 @@ import numpy as np
 
 from ganscope.core.errors import StoreError
 from ganscope.core.parallel import cores
-from ganscope.sweep.work import DIED, LATE, START, Job, Report, Task, pickled
+from ganscope.sweep.execution.work import DIED, LATE, START, Job, Report, Task, pickled
 
 # A worker that cannot even start dies again and again.
 _STARTS = 5
@@ -36,7 +36,7 @@ class _Worker:
             environment.setdefault(name, "1")
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "ganscope.sweep.worker", str(theirs.fileno())],
+                [sys.executable, "-m", "ganscope.sweep.execution.worker", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=sys.__stderr__.fileno() if sys.__stderr__ is not None else None,

@@ -9,10 +9,10 @@ import numpy.typing as npt
 
 from ganscope.core.errors import ParameterError
 from ganscope.core.schedule import EVERY_ITERATION_UP_TO
+from ganscope.sweep.execution.work import RETURNED, Report, Task
 from ganscope.sweep.measures import DONE, Block
 from ganscope.sweep.plan import Plan
 from ganscope.sweep.tiles import choose_tile
-from ganscope.sweep.work import RETURNED, Report, Task
 
 # A tile shall take about this long: long against the time to write it, short against the patience of a user.
 TILE_SECONDS = 1.0

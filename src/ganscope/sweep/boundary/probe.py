@@ -15,9 +15,9 @@ from ganscope.core.errors import ParameterError, unknown_name
 from ganscope.core.game import Game
 from ganscope.core.outcome import Outcome
 from ganscope.sweep.axes import Axis
+from ganscope.sweep.boundary.refinement import Votes
 from ganscope.sweep.measures import FAILED, Block, quietly
 from ganscope.sweep.plan import Plan, make_plan, request_for
-from ganscope.sweep.refinement import Votes
 
 Array = npt.NDArray[np.float64]
 Measure = Callable[[Game], Any]

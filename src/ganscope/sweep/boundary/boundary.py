@@ -14,12 +14,12 @@ from ganscope.core.outcome import Outcome
 from ganscope.core.plain import to_json_text
 from ganscope.core.progress import report, unheard
 from ganscope.core.version import package_version
-from ganscope.sweep.branches import check_game, check_range, game_text
-from ganscope.sweep.crossings import Segment, curves
-from ganscope.sweep.level_curves import critical_curves
-from ganscope.sweep.probe import Direction, Measure, Probe
-from ganscope.sweep.refinement import Refined, absorb_isolated, refine
-from ganscope.sweep.shares import chance_curves
+from ganscope.sweep.boundary.branches import check_game, check_range, game_text
+from ganscope.sweep.boundary.crossings import Segment, curves
+from ganscope.sweep.boundary.level_curves import critical_curves
+from ganscope.sweep.boundary.probe import Direction, Measure, Probe
+from ganscope.sweep.boundary.refinement import Refined, absorb_isolated, refine
+from ganscope.sweep.boundary.shares import chance_curves
 
 METHODS = ("refine", "continue")
 _COARSE, _FINEST = 32, 30

@@ -7,7 +7,7 @@ half of that interval is the error, along this line. Crossings that share a cell
 from collections import defaultdict
 from dataclasses import dataclass
 
-from ganscope.sweep.refinement import Cell, Place, Refined
+from ganscope.sweep.boundary.refinement import Cell, Place, Refined
 
 Edge = tuple[Place, Place]
 

@@ -3,7 +3,7 @@
 from collections import deque
 
 from ganscope.core.progress import unheard
-from ganscope.sweep.work import BROKEN, Job, Report, Task, work
+from ganscope.sweep.execution.work import BROKEN, Job, Report, Task, work
 
 
 class Here:

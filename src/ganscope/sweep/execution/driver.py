@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from ganscope.core.errors import ParameterError, StoreError
 from ganscope.core.progress import report as report_progress
+from ganscope.sweep.execution.work import BROKEN, DIED, LATE, RETURNED, WRITTEN, Job, Report, Task, tally
 from ganscope.sweep.measures import FAILED, MISSING, Block, failed
-from ganscope.sweep.work import BROKEN, DIED, LATE, RETURNED, WRITTEN, Job, Report, Task, tally
 
 # A process may die for reasons that are not its cells': the same work is tried so often.
 ATTEMPTS = 3

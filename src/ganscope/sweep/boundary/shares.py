@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
 
-from ganscope.sweep.crossings import Crossing, Segment, edges_of
-from ganscope.sweep.refinement import Place, Refined, share_of
+from ganscope.sweep.boundary.crossings import Crossing, Segment, edges_of
+from ganscope.sweep.boundary.refinement import Place, Refined, share_of
 
 Array = npt.NDArray[np.float64]
 

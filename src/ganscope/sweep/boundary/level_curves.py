@@ -20,8 +20,8 @@ from ganscope.analysis.newton import newton
 from ganscope.core.errors import NotApplicable, ParameterError
 from ganscope.core.game import Game
 from ganscope.core.simulate import predict
-from ganscope.sweep.branches import STEP_SIZE, field_at
-from ganscope.sweep.probe import Probe
+from ganscope.sweep.boundary.branches import STEP_SIZE, field_at
+from ganscope.sweep.boundary.probe import Probe
 
 Array = npt.NDArray[np.float64]
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from ganscope.core.outcome import Outcome
-from ganscope.sweep.diagrams import Diagram
+from ganscope.sweep.agreement.diagrams import Diagram
 from ganscope.sweep.measures import DONE
 from ganscope.sweep.store import MICROSECONDS
 from ganscope.sweep.sweep import sweep

@@ -12,7 +12,7 @@ from ganscope.core.caches import prepare_jax
 prepare_jax()
 
 from ganscope.core.errors import StoreError  # noqa: E402
-from ganscope.sweep.work import BROKEN, Job, Report, work  # noqa: E402 - JAX must not be imported before
+from ganscope.sweep.execution.work import BROKEN, Job, Report, work  # noqa: E402 - JAX must not be imported before
 
 
 def _end_with_parent() -> None:
