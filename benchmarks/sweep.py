@@ -87,7 +87,7 @@ def chains(folder: Path, quick: bool) -> list[Row]:
 def tile_cost(folder: Path, quick: bool) -> list[Row]:
     """What a tile costs beside its cells, with 12 variables of numbers, in this process and in two others."""
     rows: list[Row] = []
-    count, seconds = (20 if quick else 60), 0.2
+    count, seconds = (20 if quick else 240), 0.2
 
     def measure(run: Any) -> dict[str, float]:
         end = time.perf_counter() + seconds

@@ -18,9 +18,10 @@ import numpy.typing as npt
 
 from ganscope.core.checks import integer, one_of
 from ganscope.core.errors import NotApplicable, ParameterError, unknown_name
-from ganscope.core.game import Game, to_json
+from ganscope.core.game import Game, Request, to_json
 from ganscope.core.plain import json_ready
 from ganscope.core.random import check_seed
+from ganscope.core.schedule import EVERY_ITERATION_UP_TO
 from ganscope.core.simulate import make_request
 from ganscope.sweep.axes import Axis, make_axis
 
@@ -223,8 +224,17 @@ def split_settings(plan: Plan, settings: Mapping[str, Any], level: str | None) -
     return theory, {name: value for name, value in settings.items() if name in taken and name != "level"}
 
 
-def request_for(plan: Plan, changes: Mapping[str, Any], over: Mapping[str, Any]) -> None:
-    """Let `simulate` check the arguments of some cells without running them."""
+def records_of(plan: Plan) -> int:
+    """Records of the run of a cell, which are in memory while it is judged; those of the first cell."""
+    try:
+        request = request_for(plan, {axis.name: axis.values[0] for axis in plan.axes}, {})
+    except (ParameterError, NotApplicable):  # a cell that will fail
+        return EVERY_ITERATION_UP_TO + 1
+    return 1 if request is None else len(request.schedule.times)
+
+
+def request_for(plan: Plan, changes: Mapping[str, Any], over: Mapping[str, Any]) -> Request | None:
+    """Let `simulate` check the arguments of some cells without running them; None where nothing is simulated."""
     parameters = {name: v for name, v in changes.items() if name in _parameters(plan.game)}
     settings = {**plan.settings, **{name: v for name, v in changes.items() if name not in parameters}}
     level = settings.pop("level", plan.level)
@@ -234,11 +244,11 @@ def request_for(plan: Plan, changes: Mapping[str, Any], over: Mapping[str, Any])
             one_of("level", level, plan.game.levels)
         if over:
             game.check_cells(over)
-        return
+        return None
     given = split_settings(plan, settings, level)[1]
     named = ("horizon", "iterations", "rule", "step_size", "dimension", "save_at")
     horizon, iterations, rule, step_size, dimension, save_at = (given.pop(name, None) for name in named)
-    make_request(
+    return make_request(
         game, level, over, horizon, iterations, rule, step_size, dimension, plan.replicas, plan.seed, save_at, given
     )
 

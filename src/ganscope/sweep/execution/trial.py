@@ -8,10 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ganscope.core.errors import ParameterError
-from ganscope.core.schedule import EVERY_ITERATION_UP_TO
 from ganscope.sweep.execution.work import RETURNED, Report, Task
 from ganscope.sweep.measures import DONE, Block
-from ganscope.sweep.plan import Plan
+from ganscope.sweep.plan import Plan, records_of
 from ganscope.sweep.tiles import choose_tile
 
 # A tile shall take about this long: long against the time to write it, short against the patience of a user.
@@ -131,8 +130,8 @@ def tile_for(plan: Plan, estimate: Estimate, workers: int, limit: float | None) 
     share = plan.cells * estimate.seconds / (_TILES_PER_WORKER * workers)
     longest = TILE_SECONDS if limit is None else min(TILE_SECONDS, limit / 5)
     wanted = min(max(share, _SHORTEST_TILE), longest) / estimate.seconds
-    records = EVERY_ITERATION_UP_TO + 1 if plan.simulates else 1
-    return choose_tile(plan.shape, plan.grouped, int(wanted), max(1, int(_TILE_BYTES / (records * estimate.size))))
+    most = int(_TILE_BYTES / (records_of(plan) * estimate.size))
+    return choose_tile(plan.shape, plan.grouped, int(wanted), max(1, most))
 
 
 def refuse_if_huge(plan: Plan, estimate: Estimate, workers: int) -> None:
