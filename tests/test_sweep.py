@@ -552,13 +552,13 @@ def test_a_process_of_an_earlier_driver_writes_no_more(tmp_path, small_tiles):
     measure, store = Counted(tmp_path / "log"), tmp_path / "s.zarr"
     plan = make_plan(GAME, OVER, measure, "ode", 1, 0, {"horizon": 10})
     gs.sweep(GAME, OVER, measure, "ode", horizon=10, store=store, workers=0)
-    session = SweepStore(store).attributes["session"]
-    opened = Job(plan, store, 1, session).store()
+    holder = SweepStore(store).attributes["driver"]
+    opened = Job(plan, store, 1, holder).store()
     for force, over in ((False, {"data_noise": [0.5, 0.6, *OVER["data_noise"][1:].tolist()]}), (True, {})):
         gs.sweep(GAME, OVER | over, measure, "ode", horizon=10, store=store, workers=0, force=force)
         before = SweepStore(store).ledger()
         with pytest.raises(gs.StoreError, match="another driver"):
-            work(Job(plan, store, 1, session), Task(0))
+            work(Job(plan, store, 1, holder), Task(0))
         with pytest.raises(gs.StoreError, match="another driver"):
             opened.start(0)
         with pytest.raises(gs.StoreError, match="another driver"):
@@ -796,7 +796,7 @@ print(sweep.a.values.tolist())
 def test_a_finished_tile_is_not_computed_again_by_a_second_worker(tmp_path):
     measure = Counted(tmp_path / "log")
     plan = make_plan(GAME, OVER, measure, "ode", 1, 0, {"horizon": 10})
-    attributes = {"sweep": "{}", "session": "here"}
+    attributes = {"sweep": "{}", "driver": "here"}
     create_store(tmp_path / "s.zarr", {axis.name: axis.labels for axis in plan.axes}, (5, 3), attributes)
     job = Job(plan, tmp_path / "s.zarr", 1, "here")
     report = work(job, Task(0))

@@ -36,7 +36,7 @@ def attributes_of(plan: Plan, job: Job) -> dict[str, Any]:
     if plan.level is not None:
         said["level"] = plan.level
     said |= {"replicas": plan.replicas, "seed": str(plan.seed), "version": package_version()}
-    return said | {"code": f"{job.code:016x}", "session": job.session}
+    return said | {"code": f"{job.code:016x}", "driver": job.driver}
 
 
 def reopened(store: SweepStore, plan: Plan, job: Job, any_version: bool) -> SweepStore:
@@ -74,7 +74,7 @@ def reopened(store: SweepStore, plan: Plan, job: Job, any_version: bool) -> Swee
     if any(not np.array_equal(axis.labels, store.labels[axis.name]) for axis in plan.axes):
         store = grow(store, plan, attributes)
     else:
-        store.set_attributes(**(attributes if foreign else {"session": job.session}))
+        store.set_attributes(**(attributes if foreign else {"driver": job.driver}))
     return store
 
 

@@ -7,32 +7,26 @@
 Every file is written under another name and renamed, the ledger's entry last, so that a process may be killed at any
 moment: a tile is done when its entry says so and its chunks have the checksum that the entry holds. Tiles share no
 file, and hence may be written by different processes. Metadata is written by one process, the driver, alone.
-
-Numbers are stored without compression and texts in Zarr's own encoding: the arrays are small, and a chunk is then
-written in a tenth of the time that Zarr takes.
 """
 
 import hashlib
-import itertools
 import json
 import math
-import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import zarr
-from numcodecs import VLenUTF8
 
 from ganscope.core.errors import ParameterError, StoreError
 from ganscope.core.store import put_in_place
-from ganscope.sweep.measures import DONE, FAILED, MISSING, Block, Kind, blank, kind_of
+from ganscope.sweep.measures import FAILED, MISSING, Block, Kind, kind_of
 from ganscope.sweep.tiles import Tiling
+from ganscope.sweep.variables import CELL_STATUS, LEDGER, Variable, write_file
 
 # Entries of the ledger, and what the first of them may be.
 ENTRIES = ("status", "parameters", "code", "attempts", "checksum", "microseconds")
@@ -41,41 +35,7 @@ WAITING, FINISHED, STARTED, PARTIAL = 0, 1, 2, 3
 # The code of a tile whose cells were computed by several versions.
 SEVERAL = 1
 
-_LEDGER, _TILE, _ENTRY = "ledger", "tile", "entry"
-_CELL_STATUS, _MESSAGE = "status", "message"
-_TEXT = VLenUTF8()
-
-
-@dataclass(frozen=True)
-class Variable:
-    """An array of the store.
-
-    Attributes:
-        name: Its name.
-        dims: Names of the dimensions after the axes.
-        sizes: Their lengths.
-        dtype: Of the values; object means texts.
-        chunk: Lengths of a chunk along those dimensions; longer ones take several chunks.
-    """
-
-    name: str
-    dims: tuple[str, ...]
-    sizes: tuple[int, ...]
-    dtype: np.dtype[Any]
-    chunk: tuple[int, ...]
-
-    @property
-    def blocks(self) -> Iterator[tuple[int, ...]]:
-        """Numbers of the chunks along the dimensions after the axes."""
-        return itertools.product(*(range(-(-n // c)) for n, c in zip(self.sizes, self.chunk, strict=True)))
-
-    def holds(self, dims: tuple[str, ...], values: npt.NDArray[Any]) -> bool:
-        """Whether the values of some cells fit in without a change."""
-        return (
-            dims == self.dims
-            and all(mine >= theirs for mine, theirs in zip(self.sizes, values.shape[1:], strict=True))
-            and (np.result_type(self.dtype, values.dtype) if self.dtype.kind != "O" else values.dtype) == self.dtype
-        )
+_TILE, _ENTRY, _MESSAGE = "tile", "entry", "message"
 
 
 class SchemaChanged(Exception):
@@ -110,7 +70,7 @@ class SweepStore:
             raise StoreError(f"{path} is not the store of a sweep ({type(error).__name__})") from None
         try:
             arrays = dict(group.arrays())
-            status, ledger = arrays[_CELL_STATUS], arrays[_LEDGER]
+            status, ledger = arrays[CELL_STATUS], arrays[LEDGER]
             names = [str(name) for name in self.sweep.get("axes", status.metadata.dimension_names)]  # type: ignore[union-attr]
             self.labels = {name: np.asarray(arrays[name][:]) for name in names}
         except Exception as error:
@@ -119,7 +79,7 @@ class SweepStore:
             name: tuple(map(str, getattr(array.metadata, "dimension_names", None) or ()))
             for name, array in arrays.items()
         }
-        self.axes = dims[_CELL_STATUS]
+        self.axes = dims[CELL_STATUS]
         self.tiling = Tiling(status.shape, status.chunks)
         if ledger.shape != (len(self.tiling), len(ENTRIES)):
             raise StoreError(f"{path} is damaged: its ledger does not fit its grid")
@@ -161,7 +121,7 @@ class SweepStore:
         """What the variables are like."""
         return {name: kind_of(variable.dims, variable.dtype) for name, variable in self.variables.items()}
 
-    def check_session(self) -> None:
+    def check_driver(self) -> None:
         """See that the store is still the one that was opened.
 
         A process that outlives its driver must not write into a store which another driver has grown or replaced.
@@ -169,12 +129,12 @@ class SweepStore:
         Raises:
             StoreError: If another driver has it.
         """
-        if str(self.attributes.get("session", "")).encode() not in (self.path / "zarr.json").read_bytes():
+        if str(self.attributes.get("driver", "")).encode() not in (self.path / "zarr.json").read_bytes():
             raise StoreError(f"{self.path} has another driver by now")
 
     def start(self, number: int) -> int:
         """Note that work on a tile begins; returns which attempt it is."""
-        self.check_session()
+        self.check_driver()
         entry = self.entry(number)
         entry[ATTEMPTS] += 1
         if entry[STATUS] != PARTIAL:
@@ -191,9 +151,9 @@ class SweepStore:
         """
         if not self.fits(block):
             raise SchemaChanged
-        self.check_session()
+        self.check_driver()
         columns = {
-            _CELL_STATUS: ((), block.status),
+            CELL_STATUS: ((), block.status),
             _MESSAGE: ((), block.message),
             **block.columns,
         }
@@ -201,10 +161,10 @@ class SweepStore:
         for name, variable in self.variables.items():
             values = columns[name][1] if name in columns else None
             for place in variable.blocks:
-                content = b"" if values is None else self._chunk(number, variable, place, values)
-                target = self._chunk_path(name, number, place)
+                content = b"" if values is None else variable.encoded(self.tiling, number, place, values)
+                target = variable.chunk_path(self.path, self.tiling, number, place)
                 if content:
-                    _write_file(target, content)
+                    write_file(target, content)
                     check.update(f"{name} {place} ".encode() + content)
                 elif target.exists():
                     target.unlink()
@@ -217,64 +177,20 @@ class SweepStore:
 
     def read(self, number: int, *names: str) -> Block:
         """The cells of a tile, finished or not; with names, only these variables of them."""
-        shape = self.tiling.block_shape(number)
-        block = Block.empty(math.prod(shape))
+        block = Block.empty(math.prod(self.tiling.block_shape(number)))
         for name, variable in self.variables.items():
             if names and name not in names:
                 continue
-            values = self._read_variable(number, name, variable, shape)
+            values = variable.read(self.path, self.tiling, number)
             if values is None:
                 continue
-            if name == _CELL_STATUS:
+            if name == CELL_STATUS:
                 block.status = values
             elif name == _MESSAGE:
                 block.message = values
             else:
                 block.columns[name] = (variable.dims, values)
         return block
-
-    def _chunk(self, number: int, variable: Variable, place: tuple[int, ...], values: npt.NDArray[Any]) -> bytes:
-        """A chunk as it stands on disk; empty where it would hold nothing."""
-        whole = values.reshape(*self.tiling.block_shape(number), *values.shape[1:])
-        part = whole[_inner(place, variable.chunk)]
-        if variable.dtype.kind == "O" and not (part != "").any():
-            return b""
-        chunk = (*self.tiling.tile, *variable.chunk)
-        if part.shape != chunk:
-            full = blank(chunk, variable.dtype, variable.name)
-            full[tuple(slice(n) for n in part.shape)] = part
-            part = full
-        if variable.dtype.kind == "O":
-            return bytes(_TEXT.encode(np.ascontiguousarray(part).ravel()))
-        return np.ascontiguousarray(part, variable.dtype.newbyteorder("<")).tobytes()
-
-    def _read_variable(
-        self, number: int, name: str, variable: Variable, shape: tuple[int, ...]
-    ) -> npt.NDArray[Any] | None:
-        found = False
-        blocks = tuple(-(-n // c) for n, c in zip(variable.sizes, variable.chunk, strict=True))
-        padded = tuple(b * c for b, c in zip(blocks, variable.chunk, strict=True))
-        values = blank((*self.tiling.tile, *padded), variable.dtype, name)
-        for place in variable.blocks:
-            try:
-                content = self._chunk_path(name, number, place).read_bytes()
-            except FileNotFoundError:
-                continue
-            whole = (*self.tiling.tile, *variable.chunk)
-            flat = (
-                np.asarray(_TEXT.decode(content), object)
-                if variable.dtype.kind == "O"
-                else np.frombuffer(content, variable.dtype.newbyteorder("<"))
-            )
-            values[_inner(place, variable.chunk)] = flat.reshape(whole)
-            found = True
-        if not found:
-            return None
-        cut = values[(*(slice(n) for n in shape), *(slice(n) for n in variable.sizes))]
-        return cut.reshape(math.prod(shape), *variable.sizes).copy()
-
-    def _chunk_path(self, name: str, number: int, place: tuple[int, ...]) -> Path:
-        return self.path.joinpath(name, "c", *map(str, (*self.tiling.corner(number), *place)))
 
     # -- the ledger ----------------------------------------------------------------------------------------------------
 
@@ -295,10 +211,10 @@ class SweepStore:
         return sum(len(self.tiling.cells(int(k))) for k in np.flatnonzero(self.ledger()[:, STATUS] == FINISHED))
 
     def _entry_path(self, number: int) -> Path:
-        return self.path / _LEDGER / "c" / str(number) / "0"
+        return self.path / LEDGER / "c" / str(number) / "0"
 
     def _write_entry(self, number: int, entry: npt.NDArray[np.uint64]) -> None:
-        _write_file(self._entry_path(number), entry.astype("<u8").tobytes())
+        write_file(self._entry_path(number), entry.astype("<u8").tobytes())
 
     def forget(self, number: int) -> None:
         """Take back that a tile is done; its chunks count for nothing from then on."""
@@ -307,9 +223,9 @@ class SweepStore:
         entry[:] = 0
         entry[ATTEMPTS] = attempts
         self._write_entry(number, entry)
-        for name, variable in reversed(self.variables.items()):
+        for variable in reversed(self.variables.values()):
             for place in variable.blocks:
-                self._chunk_path(name, number, place).unlink(missing_ok=True)
+                variable.chunk_path(self.path, self.tiling, number, place).unlink(missing_ok=True)
 
     def take_back(self, number: int, block: Block) -> None:
         """Make the failed cells of a tile missing again; `block` is what it holds."""
@@ -324,7 +240,7 @@ class SweepStore:
         for name, variable in self.variables.items():
             for place in variable.blocks:
                 try:
-                    content = self._chunk_path(name, number, place).read_bytes()
+                    content = variable.chunk_path(self.path, self.tiling, number, place).read_bytes()
                 except FileNotFoundError:
                     continue
                 check.update(f"{name} {place} ".encode() + content)
@@ -367,7 +283,7 @@ class SweepStore:
             chunk = tuple(max(1, c) for c in variable.chunk)
             variable = Variable(name, variable.dims, grown, variable.dtype, chunk)
             if self.variables.get(name) != variable:
-                _make_array(self.path, self.tiling, self.axes, variable)
+                variable.make(self.path, self.tiling, self.axes)
                 self.variables[name] = variable
         self.variables = _status_last(self.variables)
 
@@ -400,7 +316,7 @@ def create_store(
         entries = group.create_array(_ENTRY, shape=(len(ENTRIES),), dtype="str", dimension_names=(_ENTRY,))
         entries[:] = np.array(ENTRIES, object)
         group.create_array(
-            _LEDGER,
+            LEDGER,
             shape=(len(tiling), len(ENTRIES)),
             chunks=(1, len(ENTRIES)),
             dtype="uint64",
@@ -408,8 +324,8 @@ def create_store(
             dimension_names=(_TILE, _ENTRY),
         )
         names = tuple(axes)
-        _make_array(scratch, tiling, names, Variable(_CELL_STATUS, (), (), np.dtype(np.int8), ()))
-        _make_array(scratch, tiling, names, Variable(_MESSAGE, (), (), np.dtype(object), ()))
+        Variable(CELL_STATUS, (), (), np.dtype(np.int8), ()).make(scratch, tiling, names)
+        Variable(_MESSAGE, (), (), np.dtype(object), ()).make(scratch, tiling, names)
         put_in_place(scratch, path)
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error.strerror or error}") from error
@@ -420,12 +336,7 @@ def create_store(
 
 def _status_last(variables: Mapping[str, Any]) -> dict[str, Any]:
     """In the order of writing: a cell that says it is done has everything else by then."""
-    return dict(sorted(variables.items(), key=lambda item: (item[0] == _CELL_STATUS, item[0])))
-
-
-def _inner(place: tuple[int, ...], chunk: tuple[int, ...]) -> tuple[Any, ...]:
-    """The part of a tile's values that one of its chunks holds, all cells of it."""
-    return (..., *(slice(k * c, (k + 1) * c) for k, c in zip(place, chunk, strict=True)))
+    return dict(sorted(variables.items(), key=lambda item: (item[0] == CELL_STATUS, item[0])))
 
 
 def labels_digest(labels: Mapping[str, npt.NDArray[Any]]) -> str:
@@ -434,49 +345,3 @@ def labels_digest(labels: Mapping[str, npt.NDArray[Any]]) -> str:
         name: own.tolist() if own.dtype.kind in "OT" else own.astype(float).tolist() for name, own in labels.items()
     }
     return hashlib.blake2b(json.dumps(plain).encode(), digest_size=8).hexdigest()
-
-
-# What the numbers of a variable mean, for readers that know the convention.
-_FLAGS: Mapping[str, dict[str, Any]] = {
-    _CELL_STATUS: {"flag_values": [MISSING, DONE, FAILED], "flag_meanings": "missing done failed"},
-    "agreement": {"flag_values": [-1, 0, 1], "flag_meanings": "undecided differ agree"},
-}
-
-
-def _make_array(path: Path, tiling: Tiling, axes: tuple[str, ...], variable: Variable) -> None:
-    """Create the metadata of a variable, or replace it by that of a longer one; chunks stay where they are."""
-    text = variable.dtype.kind == "O"
-    # in the folder of an array Zarr looks for no others, so that nobody sees what is unfinished
-    scratch = path / _LEDGER / f".{uuid.uuid4().hex[:8]}.part"
-    zarr.create_array(
-        scratch,
-        shape=(*tiling.shape, *variable.sizes),
-        chunks=(*tiling.tile, *variable.chunk),
-        dtype="str" if text else variable.dtype,
-        compressors=None,
-        fill_value="" if text else blank((), variable.dtype, variable.name)[()],
-        dimension_names=(*axes, *variable.dims),
-        attributes=_FLAGS.get(variable.name, {}),
-    )
-    target = path / variable.name
-    if target.exists():
-        os.replace(scratch / "zarr.json", target / "zarr.json")
-        shutil.rmtree(scratch)
-    else:
-        os.rename(scratch, target)
-
-
-def _write_file(target: Path, content: bytes) -> None:
-    scratch = target.with_name(f".{target.name}.{os.getpid()}.{uuid.uuid4().hex[:6]}.part")
-    try:
-        try:
-            descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-        except FileNotFoundError:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
-        os.replace(scratch, target)
-    except OSError:
-        scratch.unlink(missing_ok=True)
-        raise

@@ -28,20 +28,20 @@ class Job:
         plan: The sweep.
         path: Of the store.
         code: Which version of the code computes, 64 bits.
-        session: Names this driver's hold of the store.
+        driver: Names the driver that works.
     """
 
     plan: Plan
     path: Path
     code: int
-    session: str = field(default_factory=lambda: uuid.uuid4().hex)
+    driver: str = field(default_factory=lambda: uuid.uuid4().hex)
     _store: SweepStore | None = field(default=None, repr=False)
 
     def store(self, *, anew: bool = False) -> SweepStore:
         """The store, opened once in a process, or again to see what the driver has changed."""
         if self._store is None or anew:
             self._store = SweepStore(self.path)
-            if self._store.attributes.get("session") != self.session:
+            if self._store.attributes.get("driver") != self.driver:
                 raise StoreError(f"{self.path} has another driver by now")
         return self._store
 
@@ -51,7 +51,7 @@ class Job:
 
     def without_store(self) -> "Job":
         """For another process, or for cells that belong to no tile."""
-        return Job(self.plan, self.path, self.code, self.session)
+        return Job(self.plan, self.path, self.code, self.driver)
 
 
 def pickled(job: Job) -> bytes:
