@@ -157,7 +157,7 @@ ONE = "[sweep]\ngradient_penalty = [1, 2]\n"
         ("", ["no section [sweep]"]),
         ("[sweep]\n", ["at least one grid"]),
         ("[sweep]\ngradient_penalty = []\n", ["[sweep] gradient_penalty", "a list that is not empty"]),
-        ("[sweep]\ngradient_penalty = [1, 1.0]\n", ["different values; numbers 1 and 2 are equal"]),
+        ("[sweep]\ngradient_penalty = [1, 1.0]\n", ["number 1 and number 2 in the list are equal"]),
         ("[sweep]\ngradient_penalty = [nan, 1]\n", ["numbers without NaN"]),
         ("[sweep]\ngradient_penalty = [1, -1]\n", ["gradient_penalty = -1", ">= 0"]),
         ("[sweep]\ngradient_penalty = ['a']\n", ["gradient_penalty = 'a'"]),

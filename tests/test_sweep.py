@@ -27,7 +27,7 @@ from ganscope.sweep.execution import trial
 from ganscope.sweep.execution.work import Job, Task, work
 from ganscope.sweep.lock import locked
 from ganscope.sweep.plan import make_plan
-from ganscope.sweep.store import ATTEMPTS, CODE, STARTED, STATUS, SweepStore, create_store
+from ganscope.sweep.store import ATTEMPTS, CODE, SEVERAL, STARTED, STATUS, SweepStore, create_store
 from ganscope.sweep.theory import with_theory
 from ganscope.sweep.tiles import Tiling, choose_tile
 
@@ -216,7 +216,7 @@ def test_a_run_that_blows_up_is_a_result():
     [
         ({}, {}, "at least one parameter"),
         ({"data_noise": []}, {}, "at least one value"),
-        ({"data_noise": [1, 2, 1.0]}, {}, "numbers 1 and 3 are equal"),
+        ({"data_noise": [1, 2, 1.0]}, {}, "number 1 and number 3 in the list are equal"),
         ({"data_noise": 1.0}, {}, "a list of values"),
         ({"data_noise": "123"}, {}, "a list of values"),
         ({"data_noise": [1, float("nan")]}, {}, "without NaN"),
@@ -616,15 +616,26 @@ def test_what_a_measure_has_captured_tells_it_apart(tmp_path):
 
 
 def test_a_tile_of_two_versions_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(trial, "choose_tile", lambda shape, *_: (3,))
     store = tmp_path / "s.zarr"
-    gs.sweep(GAME, {"data_noise": [1.0, 3.0]}, level="ode", store=store)
-    own = sweep_module.code_digest()
+    call = lambda values, **more: gs.sweep(GAME, {"data_noise": values}, level="ode", store=store, **more)
+    call([1.0, 3.0, 5.0])
     monkeypatch.setattr(sweep_module, "code_digest", lambda: 42)
-    call = lambda **more: gs.sweep(GAME, {"data_noise": [1.0, 2.0, 3.0]}, level="ode", store=store, **more)
-    mixed = call(any_version=True)
-    assert not {42, own} & set(mixed.ledger.values[:, CODE].tolist()) or mixed.sizes["tile"] > 1
-    with pytest.raises(gs.StoreError, match="another version"):
-        call()
+    mixed = call([1.0, 2.0, 3.0, 5.0], any_version=True)  # a tile of 1, 2 and 3, and one of 5 alone
+    own = mixed.ledger.values[1, CODE]
+    assert mixed.ledger.values[:, CODE].tolist() == [SEVERAL, own]
+    assert own not in (SEVERAL, 42)
+    with pytest.raises(gs.StoreError, match=r"another version.*several in one tile"):
+        call([1.0, 2.0, 3.0, 5.0])
+
+
+def test_a_store_reads_the_same_in_any_order_of_its_folder(ode_map, tmp_path):
+    result = gs.sweep(GAME, OVER, **ODE, store=tmp_path / "s.zarr", workers=0)
+    assert list(result.data_vars)[:3] == ["status", "message", "outcome"]
+    (tmp_path / "t.zarr").mkdir()
+    for entry in sorted((tmp_path / "s.zarr").iterdir(), reverse=True):
+        os.rename(entry, tmp_path / "t.zarr" / entry.name)
+    assert list(gs.load(tmp_path / "t.zarr").data_vars) == list(result.data_vars)
 
 
 def test_force_keeps_the_old_store_until_there_is_a_new_one(tmp_path):

@@ -20,6 +20,7 @@ from ganscope.core.results import game_of
 from ganscope.figures.diagram import draw_sweep
 from ganscope.figures.style import drawing, write
 from ganscope.figures.sweep_view import description, scale_of, value_text
+from ganscope.sweep.store import SEVERAL
 from ganscope.sweep.theory import with_theory
 
 _DONE, _FAILED = 1, 2
@@ -215,7 +216,7 @@ def _codes(sweep: xr.Dataset) -> list[str]:
     if "code" not in entries or "status" not in entries:
         return known
     used = np.unique(entries["code"][np.isin(entries["status"], _WITH_RESULTS)])
-    return [f"{int(code):016x}" for code in used] or known
+    return ["several in one tile" if code == SEVERAL else f"{int(code):016x}" for code in used] or known
 
 
 def _tell(content: dict[str, Any], sweep: xr.Dataset) -> None:

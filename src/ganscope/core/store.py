@@ -72,9 +72,22 @@ def load(path: str | os.PathLike[str]) -> xr.Dataset:
         dataset: xr.Dataset = xr.open_zarr(target, chunks=None, consolidated=False)
         # NumPy's own texts of variable length are news to much that reads data sets
         texts = [name for name, variable in dataset.variables.items() if variable.dtype.kind == "T"]
-        return dataset.assign({name: dataset[name].astype(object) for name in texts})
+        dataset = dataset.assign({name: dataset[name].astype(object) for name in texts})
+        # a folder is listed in any order
+        return xr.Dataset({name: dataset[name] for name in _ordered(dataset)}, dataset.coords, dataset.attrs)
     except Exception as error:  # zarr and xarray raise many kinds for a folder that is not theirs
         raise StoreError(f"{target} is not a saved run: {error}") from error
+
+
+# What one looks for first stands first.
+_FIRST = ("status", "message", "outcome", "detail", "margin", "near_critical", "share", "replica_outcome", "agreement")
+
+
+def _ordered(dataset: xr.Dataset) -> list[str]:
+    """Names of the variables, in an order that is the same whenever the data set is read."""
+    last = len(_FIRST)
+    names = [str(name) for name in dataset.data_vars]
+    return sorted(names, key=lambda name: (_FIRST.index(name) if name in _FIRST else last, name))
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> Path:

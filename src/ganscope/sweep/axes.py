@@ -1,5 +1,6 @@
 """Axes of a sweep: what varies, over which values, and how the values are named in the result."""
 
+import functools
 import json
 import math
 import numbers
@@ -38,6 +39,11 @@ class Axis:
     def __len__(self) -> int:
         return len(self.values)
 
+    @functools.cached_property
+    def array(self) -> npt.NDArray[Any]:
+        """The values as one array, for batches."""
+        return np.array(self.values)
+
     def positions_in(self, labels: npt.NDArray[Any]) -> npt.NDArray[np.int64] | None:
         """Where this axis has the given labels; None if one of them is missing here."""
         mine = {label: k for k, label in enumerate(self.labels.tolist())}
@@ -64,7 +70,8 @@ def make_axis(game: Game, name: str, values: Any) -> Axis:
     seen: dict[str, int] = {}
     for k, text in enumerate(texts):
         if text in seen:
-            raise ParameterError(name, given[k], f"different values; numbers {seen[text] + 1} and {k + 1} are equal")
+            same = f"number {seen[text] + 1} and number {k + 1} in the list are equal"
+            raise ParameterError(name, given[k], f"different values: {same}")
         seen[text] = k
     recipe = getattr(values, "recipe", None) if isinstance(values, Grid) else None
     if recipe is None:

@@ -14,7 +14,7 @@ from ganscope.core.errors import StoreError
 
 try:
     import fcntl
-except ImportError:  # not a Unix: two drivers are then only told apart by their manners
+except ImportError:  # not a Unix: there is no lock then
     fcntl = None  # type: ignore[assignment]
 
 

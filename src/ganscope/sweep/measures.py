@@ -162,11 +162,7 @@ def _groups(plan: Plan, cells: npt.NDArray[np.int64]) -> Iterator[tuple[npt.NDAr
     for number in range(keys.shape[1]):
         rows = np.flatnonzero(which == number)
         own = {plan.axes[k].name: plan.axes[k].values[i] for k, i in zip(grouped, keys[:, number], strict=True)}
-        over = {
-            axis.name: np.array(axis.values)[index[k, rows]]
-            for k, axis in enumerate(plan.axes)
-            if axis.name in plan.batched
-        }
+        over = {axis.name: axis.array[index[k, rows]] for k, axis in enumerate(plan.axes) if axis.name in plan.batched}
         yield rows, lambda rows=rows, own=own, over=over: _group(plan, rows, own, over)  # type: ignore[misc]
 
 

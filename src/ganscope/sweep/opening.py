@@ -14,7 +14,11 @@ from ganscope.sweep.execution.work import Job
 from ganscope.sweep.growth import grow
 from ganscope.sweep.measures import FAILED
 from ganscope.sweep.plan import Plan
-from ganscope.sweep.store import CODE, FINISHED, PARTIAL, STATUS, SweepStore
+from ganscope.sweep.store import CODE, FINISHED, PARTIAL, SEVERAL, STATUS, SweepStore
+
+
+class OtherVersion(StoreError):
+    """The store was computed by another version of the code."""
 
 
 class SweepWarning(UserWarning):
@@ -22,6 +26,7 @@ class SweepWarning(UserWarning):
 
 
 def attributes_of(plan: Plan, job: Job) -> dict[str, Any]:
+    """The attributes of a store: what the sweep is, who computes it and with which code."""
     try:
         game = to_json(plan.game)
     except NotApplicable as error:
@@ -56,10 +61,10 @@ def reopened(store: SweepStore, plan: Plan, job: Job, any_version: bool) -> Swee
     ledger = store.ledger()
     foreign = {int(code) for code in ledger[np.isin(ledger[:, STATUS], (FINISHED, PARTIAL)), CODE]} - {job.code}
     if foreign and not any_version:
-        raise StoreError(
-            f"{store.path} was computed by another version of the code ({store.attributes.get('version')}, "
-            f"{', '.join(f'{code:016x}' for code in sorted(foreign))}): replace it (--force), or keep its cells "
-            f"beside new ones (any_version=True, --any-version)"
+        names = ", ".join("several in one tile" if code == SEVERAL else f"{code:016x}" for code in sorted(foreign))
+        raise OtherVersion(
+            f"{store.path} was computed by another version of the code ({store.attributes.get('version')}, {names}): "
+            f"replace it (--force), or keep its cells beside new ones (any_version=True, --any-version)"
         )
     damaged = store.damaged(lambda tile: plan.cells_digest(store.labels_of(tile)))
     for tile in damaged:

@@ -283,7 +283,7 @@ def _check_values(plan: Plan) -> None:
 def _accepted(plan: Plan, axis: Axis) -> bool:
     """Whether all values pass the check of a batch at once."""
     try:
-        plan.game.check_cells({axis.name: np.array(axis.values)})
+        plan.game.check_cells({axis.name: axis.array})
     except (ParameterError, ValueError):
         return False
     return True
@@ -295,7 +295,7 @@ def _can_be_batched(plan: Plan, axis: Axis) -> bool:
         return False
     others = {other.name: other.values[0] for other in plan.axes if other.name != axis.name}
     try:
-        request_for(plan, others, {axis.name: np.array(axis.values[:2])})
+        request_for(plan, others, {axis.name: axis.array[:2]})
     except (ParameterError, NotApplicable):
         return False
     return True
