@@ -10,8 +10,11 @@ from matplotlib.colors import to_rgb
 from synthetic_sweeps import interrupted, synthetic_sweep
 
 import ganscope as gs
+from ganscope.cli import agreement
 from ganscope.figures import regions, style
+from ganscope.figures.diagram import draw_sweep
 from ganscope.figures.sweep_view import cell_edges, choose_view, scale_of
+from ganscope.sweep.agreement.diagrams import Diagram, Margin
 
 GAME = gs.SolvableGAN(feature_variance=(5, 3))
 NOISE, RATE = gs.linspace(0.2, 6, 9), gs.logspace(0.01, 0.4, 7)
@@ -240,6 +243,75 @@ def test_one_axis_has_a_strip_and_lines():
     assert len(figure.axes) <= 6
 
 
+def test_one_axis_counts_theory_and_simulation(both):
+    line = both.isel(data_noise=2).copy(deep=True)
+    for name, words in (("predicted_outcome", ["converged"] * 4 + ["diverged"] * 3), ("outcome", ["oscillating"] * 7)):
+        line[name].values[:] = words
+    figure = gs.plot(line)
+    said = texts(figure)
+    for name, counts in (("converged", (4, 0)), ("diverged", (3, 0)), ("oscillating", (0, 7))):
+        assert f"{regions.OUTCOMES[name].letter} {name}: {counts[0]}, simulated {counts[1]}" in said
+    strips = figure.axes[:2]
+    assert [axes.get_yticklabels()[0].get_text() for axes in strips] == ["theory", "simulation"]
+    assert strips[0].get_xscale() == "log"  # there are minor ticks
+    figure.draw_without_rendering()
+    ticks = [tick for axes in strips for which in (False, True) for tick in axes.xaxis.get_ticklines(which)]
+    assert ticks
+    assert not any(tick.get_visible() for tick in ticks)
+
+
+def test_letters_stand_between_the_marks_of_cells(both):
+    figure = gs.plot(both)
+    letters = [np.array(text.get_position()) for text in figure.axes[0].texts]
+    assert letters
+    edges = scale_of(both, "data_noise").edges[1:-1], scale_of(both, "generator_lr").edges[1:-1]
+    for letter in letters:
+        assert all(np.isclose(along, place, rtol=1e-12).any() for along, place in zip(edges, letter, strict=True))
+
+
+def test_the_legend_says_what_the_near_cells_are(both):
+    odd = both.copy(deep=True)
+    odd.predicted_outcome.values[:] = "converged"
+    odd.outcome.values[:] = "converged"
+    odd.outcome.values[0, :3] = "diverged"
+    odd.near_critical.values[:] = False
+    odd.predicted_near_critical.values[:] = False
+    odd.predicted_near_critical.values[0, :2] = True
+    assert "differ, near critical: 2" in texts(gs.plot(odd))
+    with style.drawing():
+        said = texts(draw_sweep(odd, close="within the margin"))
+    assert "differ, within the margin: 2" in said
+    assert "they differ: 1" in said
+    assert "near critical" not in said
+
+
+@pytest.mark.parametrize("margin, word", [(None, "near critical"), ("the first cell", "within the margin")])
+def test_a_diagram_with_a_margin_of_its_own_says_so(monkeypatch, tmp_path, both, margin, word):
+    drawn = []
+    monkeypatch.setattr(agreement, "write", lambda figure, path: drawn.append(figure) or path)
+    odd = both.copy(deep=True)
+    odd.predicted_outcome.values[:] = "converged"
+    odd.outcome.values[:] = "oscillating"
+    covers = np.zeros(odd.status.shape, bool)
+    covers[0, 0] = True
+    for name in ("near_critical", "predicted_near_critical"):
+        odd[name].values[:] = covers if margin is None else False
+    over = {"data_noise": NOISE, "generator_lr": RATE}
+    own = None if margin is None else Margin(margin, lambda result: covers)
+    agreement._draw(Diagram("solvable:own", "own", GAME, over, over, margin=own), odd, tmp_path / "own.png")
+    assert f"differ, {word}: 1" in texts(drawn[0])
+
+
+def test_panels_have_the_whole_names_of_levels(theory):
+    levels = ["explicit", "explicit_sequential", "a_level_that_is_much_too_long_to_read"]
+    wide = xr.concat([theory] * 3, "level").assign_coords(level=levels).assign_attrs(theory.attrs)
+    for name in wide.data_vars:
+        wide[name] = wide[name].transpose("data_noise", "generator_lr", "level", ...)
+    titles = [axes.get_title().replace("\n", " ") for axes in gs.plot(wide, x="data_noise", y="generator_lr").axes]
+    assert titles[:2] == ["level = explicit", "level = explicit_sequential"]
+    assert titles[2] == "level = a_level_that_is_much_to\N{HORIZONTAL ELLIPSIS}"
+
+
 def test_a_named_axis_has_rows_with_names():
     sweep = synthetic_sweep(gs.DiracGAN(), {"gradient_penalty": [0.1, 0.5, 1.0]}, "predict")
     wide = xr.concat([sweep, sweep, sweep], "rule").assign_coords(
@@ -392,6 +464,17 @@ def test_equilibria_are_solid_where_stable():
     over = gs.plot([line, curve])
     upright = [a for a in over.axes[0].lines if len(a.get_xdata()) == 2 and np.ptp(a.get_xdata()) == 0]
     np.testing.assert_allclose(sorted(a.get_xdata()[0] for a in upright), np.sort(curve.location.values))
+
+
+def test_equal_components_of_an_equilibrium_are_both_seen():
+    curve = gs.continuation(GAME, "data_noise", (0.2, 6.0)).copy(deep=True)
+    curve.state.values[:, 1] = curve.state.values[:, 0] = np.linspace(0, 1, len(curve.state))
+    figure = gs.plot(curve)
+    names = curve.component.values.tolist()
+    assert f"{names[1]} (on {names[0]})" in texts(figure)
+    colours = [style.feature_colour(k) for k in range(2)]
+    widths = [{a.get_linewidth() for a in figure.axes[0].lines if a.get_color() == colour} for colour in colours]
+    assert min(widths[0]) > max(widths[1]), "the upper line leaves a rim of the lower one"
 
 
 @pytest.mark.parametrize("suffix", [".png", ".pdf", ".svg"])

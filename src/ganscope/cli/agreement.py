@@ -16,6 +16,7 @@ from ganscope.figures.diagram import draw_sweep
 from ganscope.figures.style import drawing, write
 from ganscope.sweep.agreement.agreement import Agreement, compute, count, store_of, within_margin
 from ganscope.sweep.agreement.diagrams import Diagram, select
+from ganscope.sweep.opening import OtherVersion
 
 # The lines of a document between which the numbers stand.
 _BEGIN, _END = "<!-- numbers: begin -->", "<!-- numbers: end -->"
@@ -88,16 +89,17 @@ def _computed(diagram: Diagram, store: Path, fast: bool, workers: int | None, fo
             return compute(diagram, store, fast, workers, force)
     except KeyboardInterrupt as interrupt:
         raise KeyboardInterrupt(f"{interrupt}; the same command goes on") from None
-    except StoreError as error:
-        raise StoreError(f"{error} (ganscope agreement --force replaces it)") from None
+    except OtherVersion:
+        raise StoreError(f"{store} was computed by another version of the code: replace it (--force)") from None
 
 
 def _draw(diagram: Diagram, result: xr.Dataset, path: Path) -> Path:
-    """Draw a diagram; cells within its margin are shown as near critical ones are."""
+    """Draw a diagram; cells within its margin are shown as near critical ones are, and called what they are."""
+    close = "near critical" if diagram.margin is None else "within the margin"
     if diagram.measure == "both":
         result = result.assign(predicted_near_critical=(result.status.dims, within_margin(diagram, result)))
     with drawing():
-        figure = draw_sweep(result, diagram.title, variable=diagram.shown)
+        figure = draw_sweep(result, diagram.title, variable=diagram.shown, close=close)
     return write(figure, path)
 
 

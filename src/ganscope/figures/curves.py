@@ -23,10 +23,13 @@ from ganscope.figures.sweep_words import finish, parameters_of
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.5, 1.2, 1.5)))
 # Of several boundaries, each has its ink; a white rim keeps the line apart from what lies below it.
 _INKS = ("#000000", "#B00020", "#00563F", "#003B6F")
-_UNSTABLE: Any = (0, (3.5, 1.5))
+_UNSTABLE: Any = (0, (3.5, 1.5))  # in widths of a line
 # Errors below this share of a panel cannot be seen; at most so many bars and samples are drawn.
 _SEEN, _MOST_BARS, _MOST_SAMPLES = 0.012, 40, 3000
 _MOST_LINES = 6
+# Lines that are nearer to each other than this share of a panel, at more than this share of their points, coincide.
+_CLOSE, _COMMON = 0.006, 0.1
+_WIDTH, _WIDER = 1.4, 1.8
 # Up to so many pairs of outcomes beside a boundary have dashes of their own.
 _TOLD = 2
 _MEASURES = {"predict": "theory", "simulate": "simulation"}
@@ -232,8 +235,10 @@ def _draw_continuation(curve: xr.Dataset, title: str | None) -> Figure:
     names = [str(name) for name in np.asarray(curve.component.values).tolist()] if "component" in curve else []
     spread = np.nan_to_num(np.ptp(states, axis=0)) if len(states) else np.zeros(states.shape[1])
     chosen = np.sort(np.argsort(-spread, kind="stable")[:_MOST_LINES])
+    common = _common(states[:, chosen])
+    widths = [_WIDTH + _WIDER * int(np.sum(row[k + 1 :] > _COMMON)) for k, row in enumerate(common)]
     for k, column in enumerate(chosen):
-        _branch(state_panel, place, states[:, column], stable, style.feature_colour(k))
+        _branch(state_panel, place, states[:, column], stable, style.feature_colour(k), widths[k])
     _branch(growth_panel, place, np.asarray(curve.growth.values), stable, style.INK)
     growth_panel.axhline(0.0, color=style.FAINT, linewidth=0.6, zorder=1)
     is_map = "multipliers" in curve
@@ -251,9 +256,13 @@ def _draw_continuation(curve: xr.Dataset, title: str | None) -> Figure:
     growth_panel.set_xlabel(axis_label(over))
     growth_panel.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     figure.align_ylabels([state_panel, growth_panel])
+    texts = [names[column] if names else f"[{column}]" for column in chosen]
+    equal = [next((j for j in range(k) if common[k, j] == 1), None) for k in range(len(chosen))]
     found: list[Artist] = [
-        style.sample_line(names[column] if names else f"[{column}]", style.feature_colour(k))
-        for k, column in enumerate(chosen)
+        style.sample_line(
+            text if same is None else f"{text} (on {texts[same]})", style.feature_colour(k), linewidth=widths[k]
+        )
+        for k, (text, same) in enumerate(zip(texts, equal, strict=True))
     ]
     found += [style.sample_line("stable")] * bool(stable.any())
     found += [style.sample_line("unstable", dashes=_UNSTABLE)] * bool((~stable).any())
@@ -271,12 +280,30 @@ def _draw_continuation(curve: xr.Dataset, title: str | None) -> Figure:
     return figure
 
 
-def _branch(axes: Axes, x: npt.NDArray[Any], y: npt.NDArray[Any], stable: npt.NDArray[np.bool_], colour: str) -> None:
+def _common(states: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """At which share of the points `[points, lines]` two lines hide each other: shape `[lines, lines]`."""
+    finite = states[np.isfinite(states)]
+    near = _CLOSE * float(np.ptp(finite)) if len(finite) else 0.0
+    hidden = np.abs(states[:, :, None] - states[:, None, :]) <= near
+    return np.asarray(hidden.mean(axis=0) if len(states) else np.zeros(hidden.shape[1:]), np.float64)
+
+
+def _branch(
+    axes: Axes,
+    x: npt.NDArray[Any],
+    y: npt.NDArray[Any],
+    stable: npt.NDArray[np.bool_],
+    colour: str,
+    width: float = _WIDTH,
+) -> None:
     """A line along the branch: solid where stable, dashed elsewhere; a piece begins where the one before ends."""
     if len(x) == 1:
-        axes.plot(x, y, color=colour, marker="o", markerfacecolor=colour if stable[0] else "white")
+        axes.plot(
+            x, y, color=colour, marker="o", markersize=3 + width, markerfacecolor=colour if stable[0] else "white"
+        )
     breaks = np.flatnonzero(np.diff(stable.astype(int))) + 1
+    even = (_UNSTABLE[0], tuple(part * _WIDTH / width for part in _UNSTABLE[1]))  # as long for lines of any width
     for start, stop in zip([0, *breaks], [*breaks, len(x)], strict=True):
         piece = slice(max(start - 1, 0), stop)
-        dashes = "-" if len(stable) and stable[start] else _UNSTABLE
-        axes.plot(x[piece], y[piece], color=colour, linestyle=dashes, linewidth=1.4)
+        dashes = "-" if len(stable) and stable[start] else even
+        axes.plot(x[piece], y[piece], color=colour, linestyle=dashes, linewidth=width)

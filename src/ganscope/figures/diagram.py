@@ -47,6 +47,7 @@ def draw_sweep(
     at: Mapping[str, Any] | None = None,
     variable: str | None = None,
     overlays: Sequence[xr.Dataset] = (),
+    close: str = "near critical",
 ) -> Figure:
     """A sweep as a diagram.
 
@@ -57,6 +58,7 @@ def draw_sweep(
         at: Values of further axes; of the remaining ones the first has panels, the others their first values.
         variable: An observable to draw as colours instead of outcomes, for example `w2` or `recovery[0]`.
         overlays: Boundaries and continued equilibria over the same axes, drawn as lines.
+        close: What the legend calls cells that are marked as near critical.
 
     Raises:
         ParameterError: If an axis, a value or the variable does not exist, or a boundary is over other axes.
@@ -70,7 +72,7 @@ def draw_sweep(
         return draw_lines(sweep, view, title, variable, overlays)
     if outcome is None or (variable is not None and variable != outcome):
         return _heat_map(sweep, view, title, component_name(sweep, variable), overlays)
-    return _phases(sweep, view, title, outcome, overlays)
+    return _phases(sweep, view, title, outcome, overlays, close)
 
 
 def _outcome(sweep: xr.Dataset) -> str | None:
@@ -121,7 +123,9 @@ def _layout(sweep: xr.Dataset, view: View) -> tuple[Figure, list[Axes], Scale, S
     return figure, panels[: len(parts)], *scales
 
 
-def _phases(sweep: xr.Dataset, view: View, title: str | None, outcome: str, overlays: Sequence[xr.Dataset]) -> Figure:
+def _phases(
+    sweep: xr.Dataset, view: View, title: str | None, outcome: str, overlays: Sequence[xr.Dataset], close: str
+) -> Figure:
     """Outcomes as areas, with marks and lines where there are two of them."""
     figure, panels, x, y = _layout(sweep, view)
     both = "predicted_outcome" in sweep and outcome == "outcome"
@@ -148,9 +152,9 @@ def _phases(sweep: xr.Dataset, view: View, title: str | None, outcome: str, over
         else:
             regions.near_dots(axes, x, y, near & (codes >= 0))
             drawn["dots"].append(near & (codes >= 0))
-            avoid = None
+            avoid = near
         regions.fill(axes, x, y, codes)
-        regions.letters(axes, x, y, codes, avoid)
+        regions.letters(axes, x, y, codes, avoid, between=marked)
         drawn["areas"].append(codes)
         for k, overlay in enumerate(overlays):
             curves.draw_over(axes, overlay, x.name, y.name, k)
@@ -164,12 +168,12 @@ def _phases(sweep: xr.Dataset, view: View, title: str | None, outcome: str, over
     if both:
         entries += [style.sample_line("boundary of theory", "#000000", linewidth=1.3)] * (not drawn_theory)
         found = regions.Agreement(*(flat[name] for name in ("same", "near", "apart")))
-        entries += regions.difference_entries(found) if marked else []
+        entries += regions.difference_entries(found, close) if marked else []
         remarks.append(agreement_text(found))
     entries += curves.entries(overlays)
     counts = [int(np.count_nonzero(flat["areas"] == code)) for code in (regions.FAILED, regions.MISSING)]
     dots = int(np.count_nonzero(flat["dots"])) if "dots" in flat else 0
-    entries += regions.state_entries(counts[0], counts[1], dots)
+    entries += regions.state_entries(counts[0], counts[1], dots, close)
     _finish(figure, sweep, view, title, entries, remarks)
     return figure
 

@@ -71,13 +71,13 @@ def _strips(
         row.set_ylim(-0.5, 0.5)
         regions.fill(row, x, flat, codes)
         regions.letters(row, x, flat, codes)
-        row.set_yticks([0.0], ["theory" if name.startswith("predicted") else "outcome"], fontsize=7.5)
-        row.tick_params(left=False, bottom=False)
+        simulation = "simulation" if len(names) > 1 else "outcome"
+        row.set_yticks([0.0], ["theory" if name.startswith("predicted") else simulation], fontsize=7.5)
+        row.tick_params(which="both", left=False, bottom=False)
         found.append(codes)
     if found:
         last = found[-1]
-        for code in np.unique(np.concatenate(found)):
-            entries += regions.area_entries(np.array([code]), count=int(np.sum(last == code)))
+        entries += regions.area_entries(found[0], last if len(found) > 1 else None)
         entries += regions.state_entries(int(np.sum(last == regions.FAILED)), int(np.sum(last == regions.MISSING)))
     return entries
 

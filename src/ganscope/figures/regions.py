@@ -15,7 +15,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import ListedColormap
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
-from matplotlib.patheffects import withStroke
+from matplotlib.patheffects import AbstractPathEffect, Stroke, withStroke
 from scipy import ndimage
 
 from ganscope.figures import style
@@ -132,23 +132,31 @@ def _steps(along: npt.NDArray[Any], across: npt.NDArray[Any], codes: Codes) -> I
     yield np.stack([start, end], 1).reshape(-1, 2, 2)
 
 
-def letters(axes: Axes, x: Scale, y: Scale, codes: Codes, avoid: npt.NDArray[Any] | None = None) -> None:
-    """The letter of every outcome in the widest places of its largest regions; not on cells to `avoid`."""
+def letters(
+    axes: Axes, x: Scale, y: Scale, codes: Codes, avoid: npt.NDArray[Any] | None = None, between: bool = False
+) -> None:
+    """The letter of every outcome in the widest places of its largest regions; not on cells to `avoid`.
+
+    Where cells have marks, letters stand `between` four cells of the outcome, and are left out if there are none.
+    """
     sampling = (1 / codes.shape[0], 1 / codes.shape[1])
+    across, up = (x.edges[1:-1], y.edges[1:-1]) if between else (x.places, y.places)
     for code, look in enumerate(OUTCOMES.values()):
         mine = codes == code
-        if avoid is not None and np.any(mine & ~avoid):
+        if avoid is not None and (between or np.any(mine & ~avoid)):
             mine = mine & ~avoid
-        labels, count = ndimage.label(mine)
-        if count == 0:
+        if between:
+            mine = mine[:-1, :-1] & mine[1:, :-1] & mine[:-1, 1:] & mine[1:, 1:]
+        if not np.any(mine):
             continue
+        labels, count = ndimage.label(mine)
         depth = ndimage.distance_transform_edt(np.pad(mine, 1), sampling=sampling)[1:-1, 1:-1]
         room = 2 * np.asarray(ndimage.maximum(depth, labels, np.arange(1, count + 1)))
         chosen = [k for k in np.argsort(-room)[:_MOST_LETTERS] if room[k] >= _ROOM or k == np.argmax(room)]
         for k in chosen:
             row, column = _middle((labels == k + 1) & (depth >= 0.499 * room[k]))
             axes.text(
-                x.places[column], y.places[row], look.letter, ha="center", va="center", fontsize=8, fontweight="bold",
+                across[column], up[row], look.letter, ha="center", va="center", fontsize=8, fontweight="bold",
                 color="#000000", zorder=8, path_effects=[withStroke(linewidth=2.2, foreground="white")],
             )  # fmt: skip
 
@@ -222,7 +230,17 @@ def marks(axes: Axes, x: Scale, y: Scale, simulated: Codes, said: Agreement) -> 
                     x.places[columns], y.places[rows], linestyle="", marker=look.marker, markersize=big,
                     markerfacecolor=look.colour, markeredgecolor=ink, markeredgewidth=edge, zorder=order,
                     rasterized=len(rows) > 2000, clip_on=True,
+                    path_effects=_framed(big, edge, name) if order > 5 else None,
                 )  # fmt: skip
+
+
+def _framed(size: float, edge: float, name: str) -> list[AbstractPathEffect]:
+    """A white halo around a black frame, for dark areas; for a dark mark also a white line within the frame."""
+    halo, inner = min(0.8, 0.15 * size), min(0.7, 0.13 * size)
+    if name != "diverged":
+        return [withStroke(linewidth=edge + 2 * halo, foreground="white")]
+    widths = ((inner + 2 * edge + 2 * halo, "white"), (inner + 2 * edge, "black"), (inner, "white"))
+    return [Stroke(linewidth=width, foreground=ink) for width, ink in widths]
 
 
 def _rim(name: str) -> str:
@@ -230,24 +248,25 @@ def _rim(name: str) -> str:
     return "#666666" if name == "undecided" else "white"
 
 
-def area_entries(codes: Codes, count: int | None = None) -> list[Any]:
-    """Legend entries of the outcomes that there are, with their letters and how often they occur (or `count`)."""
-    entries: list[Any] = []
-    for code, (name, look) in enumerate(OUTCOMES.items()):
-        found = int(np.count_nonzero(codes == code))
-        if found:
-            entries.append(_area(look, f"{name}: {found if count is None else count}"))
-    return entries
+def area_entries(codes: Codes, simulated: Codes | None = None) -> list[Any]:
+    """Legend entries of the outcomes that there are, with their letters and how often they occur, simulated too."""
+    return [_area(OUTCOMES[name], label) for name, label in _counted(codes, simulated)]
+
+
+def _counted(codes: Codes, simulated: Codes | None) -> Iterator[tuple[str, str]]:
+    """The outcomes that there are, with a text that counts them."""
+    for code, name in enumerate(OUTCOMES):
+        counts = [int(np.count_nonzero(side == code)) for side in (codes, simulated) if side is not None]
+        if any(counts):
+            yield name, f"{name}: {', simulated '.join(map(str, counts))}"
 
 
 def marked_entries(predicted: Codes, simulated: Codes) -> list[Any]:
     """Legend entries of areas with the marks of the same outcome, with both counts."""
     entries: list[Any] = []
-    for code, (name, look) in enumerate(OUTCOMES.items()):
-        counts = [int(np.count_nonzero(codes == code)) for codes in (predicted, simulated)]
-        if any(counts):
-            label = f"{name}: {counts[0]}, simulated {counts[1]}"
-            entries.append((_area(look, label), _mark(look.marker, look.colour, _rim(name), 5.0, 0.8, label)))
+    for name, label in _counted(predicted, simulated):
+        look = OUTCOMES[name]
+        entries.append((_area(look, label), _mark(look.marker, look.colour, _rim(name), 5.0, 0.8, label)))
     return entries
 
 
@@ -262,22 +281,22 @@ def _mark(marker: str, face: str, ink: str, size: float, edge: float, label: str
     )  # fmt: skip
 
 
-def difference_entries(said: Agreement) -> list[Artist]:
-    """Legend entries of marks where theory and simulation differ."""
+def difference_entries(said: Agreement, close: str) -> list[Artist]:
+    """Legend entries of marks where theory and simulation differ; `close` says what the near cells are."""
     entries: list[Artist] = []
     if np.any(said.apart):
         entries.append(_mark("o", "white", "#000000", 6.0, 1.5, f"they differ: {np.count_nonzero(said.apart)}"))
     if np.any(said.near):
-        text = f"differ, near critical: {np.count_nonzero(said.near)}"
+        text = f"differ, {close}: {np.count_nonzero(said.near)}"
         entries.append(_mark("o", "white", "#000000", 5.0, 0.6, text))
     return entries
 
 
-def state_entries(failed: int, missing: int, near: int = 0) -> list[Artist]:
-    """Legend entries of cells without a result, and of those near critical where dots show them."""
+def state_entries(failed: int, missing: int, near: int = 0, close: str = "near critical") -> list[Artist]:
+    """Legend entries of cells without a result, and of those near critical (or `close`) where dots show them."""
     entries: list[Artist] = []
     if near:
-        entries.append(_mark("o", "white", "#555555", 2.6, 0.4, f"near critical: {near}"))
+        entries.append(_mark("o", "white", "#555555", 2.6, 0.4, f"{close}: {near}"))
     if failed:
         entries.append(_mark("x", "#B00020", "#B00020", 5.0, 1.2, f"failed: {failed}"))
     if missing:

@@ -22,7 +22,7 @@ from ganscope.figures import style
 MOST_PANELS = 12
 # Ratios between neighbouring values that differ less than this make a logarithmic axis.
 _EVEN_RATIOS = 0.1
-_LONGEST_NAME, _MOST_NAMES = 18, 24
+_LONGEST_NAME, _MOST_NAMES = 24, 24
 # So many letters have room below a panel; over so large a range, ticks stand at 1, 2, 5 times powers of ten.
 _ROOM_FOR_NAMES, _FEW_DECADES = 36, 2000.0
 _UNITS = {
