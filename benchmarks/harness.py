@@ -65,7 +65,7 @@ def _write(model: str, rows: list[Row], naive: str) -> None:
     machine = f"Machine: {_processor()}, Python {platform.python_version()}, NumPy {np.__version__}."
     table = "\n".join(["| what | measured | bar |", "|---|---|---|", *(f"| {a} | {b} | {c} |" for a, b, c in rows)])
     sections[model] = f"\n{textwrap.fill(naive, 118)}\n\n{machine}\n\n{table}\n\n"
-    body = "".join(f"## {name}\n{section}" for name, section in sorted(sections.items()))
+    body = "".join(f"## {name}\n{section.rstrip()}\n\n" for name, section in sorted(sections.items()))
     PAGE.write_text(f"{_PREFACE}\n{body}".rstrip() + "\n")
 
 
