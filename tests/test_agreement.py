@@ -126,11 +126,13 @@ def test_differences_are_told_with_a_cell_of_their_own():
     assert (count(diagram, result).near, count(diagram, result).counted) == (1, 3)
     result.outcome.values[[0, 2]] = "diverged"
     result.detail.values[[0, 2]] = "escaped"
+    result.agreement.values[[0, 2]] = 0
     found = count(diagram, result)
     assert (found.agree, found.counted, found.share_of_decided, found.passed) == (2, 3, 0.5, False)
     (kind,) = found.differences
     assert (kind.cells, kind.example, kind.simulated) == (1, {"generator_lr": 2.0}, "diverged, escaped")
     result.outcome.values[:] = "undecided"
+    result.agreement.values[:] = -1
     assert count(diagram, result).share is None
     assert not count(diagram, result).passed
 

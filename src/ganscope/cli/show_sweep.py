@@ -20,10 +20,10 @@ from ganscope.core.results import game_of
 from ganscope.figures.diagram import draw_sweep
 from ganscope.figures.style import drawing, write
 from ganscope.figures.sweep_view import description, scale_of, value_text
+from ganscope.sweep.measures import DONE, FAILED
 from ganscope.sweep.store import SEVERAL
 from ganscope.sweep.theory import with_theory
 
-_DONE, _FAILED = 1, 2
 _MOST_MESSAGES, _LONGEST_MESSAGE = 3, 200
 # What the ledger says of tiles whose results count, in whole or in part.
 _WITH_RESULTS = (1, 3)
@@ -112,7 +112,7 @@ def _draw(sweep: xr.Dataset, picture: Path, view: dict[str, Any]) -> Path | None
 def summary(path: Path, sweep: xr.Dataset) -> dict[str, Any]:
     """What there is to say about a sweep, for JSON."""
     status = np.asarray(sweep.status.values)
-    counts = {name: int(np.sum(status == code)) for name, code in (("done", _DONE), ("failed", _FAILED))}
+    counts = {name: int(np.sum(status == code)) for name, code in (("done", DONE), ("failed", FAILED))}
     counts = {"total": status.size, **counts, "missing": status.size - sum(counts.values())}
     said = {
         "path": str(path),
@@ -156,7 +156,7 @@ def _outcomes(sweep: xr.Dataset, name: str, status: npt.NDArray[Any]) -> dict[st
     """How often each outcome occurs among the cells that are done, and its share of them."""
     if name not in sweep:
         return None
-    found = Counter(_texts(sweep, name)[status == _DONE].tolist())
+    found = Counter(_texts(sweep, name)[status == DONE].tolist())
     found.pop("", None)
     total = sum(found.values())
     order = [*(str(outcome) for outcome in Outcome), *sorted(set(found) - {str(o) for o in Outcome})]
@@ -165,16 +165,15 @@ def _outcomes(sweep: xr.Dataset, name: str, status: npt.NDArray[Any]) -> dict[st
 
 def _agreement(sweep: xr.Dataset, status: npt.NDArray[Any]) -> dict[str, Any] | None:
     """How often theory and simulation say the same; `share` is that among cells that are not near critical."""
-    if "predicted_outcome" not in sweep or "outcome" not in sweep:
+    if "agreement" not in sweep:
         return None
-    done = status == _DONE
-    mine, theirs = _texts(sweep, "outcome"), _texts(sweep, "predicted_outcome")
-    decided = done & (mine != _UNDECIDED) & (theirs != _UNDECIDED) & (mine != "") & (theirs != "")
+    done, said = status == DONE, np.asarray(sweep.agreement.values)
+    decided = done & (said >= 0)
     near = np.zeros(status.shape, bool)
     for name in ("near_critical", "predicted_near_critical"):
         if name in sweep:
             near |= np.asarray(sweep[name].values, bool)
-    same, apart = decided & (mine == theirs), decided & ~near
+    same, apart = decided & (said == 1), decided & ~near
     outside, agreeing = int(apart.sum()), int((same & apart).sum())
     return {
         "done": int(done.sum()),
@@ -193,7 +192,7 @@ def _failures(sweep: xr.Dataset, status: npt.NDArray[Any]) -> list[dict[str, Any
     """The most frequent messages of failed cells, with a cell where each occurred."""
     if "message" not in sweep:
         return []
-    places = np.argwhere(status == _FAILED)
+    places = np.argwhere(status == FAILED)
     if not len(places):
         return []
     texts = _texts(sweep, "message")[tuple(places.T)]

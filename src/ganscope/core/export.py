@@ -1,10 +1,8 @@
 """Results as files that other programs read: NetCDF, and tables of comma-separated values."""
 
-import contextlib
 import itertools
 import math
 import os
-import uuid
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from ganscope.core.errors import NotApplicable, ParameterError, StoreError
+from ganscope.core.errors import NotApplicable, ParameterError
 from ganscope.core.plain import to_json_text
+from ganscope.core.store import appearing
 
 # What a table's rows stand for where the data set is no sweep; whatever else there is becomes columns.
 _ROWS = ("cell", "branch", "point", "replica", "time")
@@ -55,16 +54,8 @@ def export(dataset: xr.Dataset, path: str | os.PathLike[str]) -> Path:
     if not isinstance(dataset, xr.Dataset):
         raise ParameterError("dataset", type(dataset).__name__, "a data set, for example of simulate or sweep")
     results = dataset.drop_vars([name for name, v in dataset.variables.items() if _BOOKKEEPING & set(v.dims)])
-    scratch = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+    with appearing(target) as scratch:
         writers[target.suffix.lower()](results, scratch)
-        os.replace(scratch, target)
-    except OSError as error:
-        raise StoreError(f"cannot write {target}: {error.strerror or error}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            scratch.unlink()
     return target
 
 

@@ -29,10 +29,7 @@ def run_dataset(game: Game, request: Request, variables: dict[str, Variable], ma
     if many:
         for name, values in request.over.items():
             coords[_coordinate(name, data)] = (("cell", *_index_names(name, values.ndim - 1)), values)
-    try:
-        text = to_json(game)
-    except NotApplicable as error:
-        text = f"not available: {error}"
+    text = game_text(game)
     attrs: dict[str, Any] = {
         "game": text,
         "level": request.level,
@@ -54,6 +51,14 @@ def run_dataset(game: Game, request: Request, variables: dict[str, Variable], ma
     if text.startswith("not available"):
         run.encoding["game"] = game  # a game made of Python functions stays with the run, in this process only
     return run
+
+
+def game_text(game: Game) -> str:
+    """The attribute `game`: JSON that rebuilds it, or why there is none."""
+    try:
+        return to_json(game)
+    except NotApplicable as error:
+        return f"not available: {error}"
 
 
 def _coordinate(name: str, variables: Any) -> str:

@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import xarray as xr
@@ -105,15 +106,26 @@ def write_bytes(path: str | os.PathLike[str], content: bytes) -> Path:
     Raises:
         StoreError: If it cannot be written.
     """
+    with appearing(path) as scratch:
+        scratch.write_bytes(content)
+    return Path(path)
+
+
+@contextlib.contextmanager
+def appearing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A scratch file to write, which takes the place of `path` when it is complete; folders are made.
+
+    Raises:
+        StoreError: If it cannot be written; nothing is left behind.
+    """
     target = Path(path)
     scratch = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        scratch.write_bytes(content)
+        yield scratch
         os.replace(scratch, target)
     except OSError as error:
         raise StoreError(f"cannot write {target}: {error.strerror or error}") from error
     finally:
         with contextlib.suppress(OSError):
             scratch.unlink()
-    return target

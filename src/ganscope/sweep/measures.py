@@ -34,7 +34,7 @@ def kind_of(dims: tuple[str, ...], dtype: np.dtype[Any]) -> Kind:
     return dims, {"O": "text", "c": "complex number"}.get(dtype.kind, "number")
 
 
-_VERDICT = ("outcome", "detail", "margin", "near_critical")
+VERDICT = ("outcome", "detail", "margin", "near_critical")
 
 
 @dataclass
@@ -83,11 +83,12 @@ def _merged(name: str, cells: int, mine: Column | None, rows: npt.NDArray[np.int
         out = blank((cells, *values.shape[1:]), values.dtype, name)
     else:
         _refuse_another_kind(name, kind_of(dims, values.dtype), kind_of(mine[0], mine[1].dtype))
-        shape = np.maximum(mine[1].shape[1:], values.shape[1:]).astype(int) if dims else ()
-        out = blank(
-            (cells, *shape), np.result_type(mine[1], values) if values.dtype.kind != "O" else values.dtype, name
-        )
-        out[(slice(None), *(slice(n) for n in mine[1].shape[1:]))] = mine[1]
+        shape = tuple(max(pair) for pair in zip(mine[1].shape[1:], values.shape[1:], strict=True))
+        dtype = values.dtype if values.dtype.kind == "O" else np.result_type(mine[1], values)
+        out = mine[1]
+        if (out.shape[1:], out.dtype) != (shape, dtype):  # room for more
+            out = blank((cells, *shape), dtype, name)
+            out[(slice(None), *(slice(n) for n in mine[1].shape[1:]))] = mine[1]
     inner = tuple(slice(n) for n in values.shape[1:])
     target = out[(slice(None), *inner)]
     target[rows] = values
@@ -295,7 +296,7 @@ def _predicted(group: _Group, theory: Mapping[str, Any], prefix: str) -> dict[st
         name = group.game.parameter_names()[0]
         said = predict_many(group.game, {name: [getattr(group.game, name)]}, group.level, **theory)
     return {
-        (prefix if name in _VERDICT else "") + str(name): (
+        (prefix if name in VERDICT else "") + str(name): (
             tuple(map(str, said[name].dims[1:])),
             said[name].values,
         )

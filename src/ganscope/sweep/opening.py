@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ganscope.core.errors import NotApplicable, StoreError
-from ganscope.core.game import to_json
+from ganscope.core.errors import StoreError
+from ganscope.core.results import game_text
 from ganscope.core.version import package_version
 from ganscope.sweep.execution.work import Job
 from ganscope.sweep.growth import grow
@@ -27,15 +27,11 @@ class SweepWarning(UserWarning):
 
 def attributes_of(plan: Plan, job: Job) -> dict[str, Any]:
     """The attributes of a store: what the sweep is, who computes it and with which code."""
-    try:
-        game = to_json(plan.game)
-    except NotApplicable as error:
-        game = f"not available: {error}"
     identity = plan.identity()
     over = {axis.name: dict(axis.recipe) for axis in plan.axes}
     said: dict[str, Any] = {
         "sweep": json.dumps(identity | {"over": over}),
-        "game": game,
+        "game": game_text(plan.game),
         "measure": identity["measure"],
     }
     if plan.level is not None:
@@ -107,9 +103,8 @@ def refuse_foreign(path: Path) -> None:
 def complete(path: Path, plan: Plan) -> bool:
     """Whether a store holds all that a plan asks for, by whatever code."""
     store = SweepStore(path)
-    same = {name: value for name, value in store.sweep.items() if name != "over"} == json.loads(
-        json.dumps(plan.identity())
-    )
+    mine = json.loads(json.dumps(plan.identity()))
+    same = {name: value for name, value in store.sweep.items() if name != "over"} == mine
     grid = same and all(np.array_equal(axis.labels, store.labels[axis.name]) for axis in plan.axes)
     return grid and bool((store.ledger()[:, STATUS] == FINISHED).all())
 

@@ -12,11 +12,9 @@ from ganscope.core.grids import linspace, logspace
 from ganscope.core.results import game_of
 from ganscope.sweep.execution.trial import in_words, try_cells
 from ganscope.sweep.execution.work import Job, work
-from ganscope.sweep.measures import DONE, agreement
+from ganscope.sweep.measures import DONE, VERDICT, agreement
 from ganscope.sweep.plan import Plan, make_plan
 from ganscope.sweep.sweep import sweep as measure
-
-_VERDICT = ("outcome", "detail", "margin", "near_critical")
 
 
 def with_theory(sweep: xr.Dataset, patience: float | None = None) -> xr.Dataset:
@@ -57,7 +55,7 @@ def with_theory(sweep: xr.Dataset, patience: float | None = None) -> xr.Dataset:
         name = game.parameter_names()[0]
         said = measure(game, {name: [getattr(game, name)]}, "predict", level, **settings).isel({name: 0}, drop=True)
     said = said.drop_vars(["status", "message"])
-    said = said.rename({name: f"predicted_{name}" for name in _VERDICT})
+    said = said.rename({name: f"predicted_{name}" for name in VERDICT})
     both = sweep.assign({name: values.broadcast_like(sweep.outcome) for name, values in said.data_vars.items()})
     dims = sweep.outcome.dims
     own = {name: both[name].transpose(*dims, ...) for name in said.data_vars}

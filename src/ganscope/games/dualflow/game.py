@@ -129,7 +129,8 @@ class DualGame(Game):
 
     def check_varied(self, name: str, values: Any) -> Array:
         """A parameter that is no single number, with a leading axis of cells; games that have some override this."""
-        raise NotImplementedError(name, values)
+        del values
+        raise unknown_name("over", name, self.numeric)
 
     def column(self, request: Request, name: str) -> Array:
         """A numeric parameter of every cell of a request, shape `[cells]`."""

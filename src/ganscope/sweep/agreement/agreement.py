@@ -130,10 +130,10 @@ def count(diagram: Diagram, result: xr.Dataset) -> Agreement:
     if diagram.measure != "both":
         about |= dict.fromkeys(("decided", "near", "counted", "agree"), 0) | {"share": None, "share_of_decided": None}
         return Agreement(**about, differences=())
-    simulated, predicted = _texts(result, "outcome"), _texts(result, "predicted_outcome")
-    decided = done & (simulated != _UNDECIDED) & (predicted != _UNDECIDED)
+    said = np.asarray(result.agreement.values)
+    decided = done & (said >= 0)
     near = decided & within_margin(diagram, result)
-    counted, same = decided & ~near, decided & (simulated == predicted)
+    counted, same = decided & ~near, decided & (said == 1)
     agree = counted & same
     return Agreement(
         **about,

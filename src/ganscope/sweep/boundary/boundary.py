@@ -13,8 +13,9 @@ from ganscope.core.game import Game
 from ganscope.core.outcome import Outcome
 from ganscope.core.plain import to_json_text
 from ganscope.core.progress import report, unheard
+from ganscope.core.results import game_text
 from ganscope.core.version import package_version
-from ganscope.sweep.boundary.branches import check_game, check_range, game_text
+from ganscope.sweep.boundary.branches import check_game, check_range
 from ganscope.sweep.boundary.crossings import Segment, curves
 from ganscope.sweep.boundary.level_curves import critical_curves
 from ganscope.sweep.boundary.probe import Direction, Measure, Probe

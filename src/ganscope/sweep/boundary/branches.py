@@ -10,9 +10,10 @@ import xarray as xr
 from ganscope.analysis.bifurcations import Bifurcation, growth
 from ganscope.analysis.continuation import Branch, follow
 from ganscope.core.checks import integer, number
-from ganscope.core.errors import NotApplicable, ParameterError, unknown_name
-from ganscope.core.game import Game, to_json
+from ganscope.core.errors import ParameterError, unknown_name
+from ganscope.core.game import Game
 from ganscope.core.plain import to_json_text
+from ganscope.core.results import game_text
 from ganscope.core.smooth import SmoothField
 from ganscope.core.version import package_version
 
@@ -213,11 +214,3 @@ def _dataset(
 
 def _period(event: Bifurcation) -> float:
     return 2 * math.pi / event.frequency if event.frequency > 0 else math.inf
-
-
-def game_text(game: Game) -> str:
-    """The game as JSON, or why there is none."""
-    try:
-        return to_json(game)
-    except NotApplicable as error:
-        return f"not available: {error}"
