@@ -3,9 +3,9 @@ grown and mended as promised."""
 
 import contextlib
 import functools
+import itertools
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -214,6 +214,7 @@ def test_a_run_that_blows_up_is_a_result():
 @pytest.mark.parametrize(
     "over, more, text",
     [
+        ({"data_noise": itertools.count(1)}, {}, "at most 1000000 values"),
         ({}, {}, "at least one parameter"),
         ({"data_noise": []}, {}, "at least one value"),
         ({"data_noise": [1, 2, 1.0]}, {}, "number 1 and number 3 in the list are equal"),
@@ -615,6 +616,18 @@ def test_what_a_measure_has_captured_tells_it_apart(tmp_path):
             call(other)
 
 
+def test_measures_that_know_themselves_or_cannot_be_pickled_have_names(tmp_path):
+    lock = threading.Lock()
+
+    def recursive(run, depth=1):
+        return {"x": float(lock.locked())} if depth == 0 else recursive(run, depth - 1)
+
+    call = lambda: gs.sweep(
+        GAME, {"data_noise": [1.0]}, recursive, "ode", horizon=10, store=tmp_path / "s.zarr", workers=0
+    )
+    assert call().x.values.tolist() == call().x.values.tolist() == [0.0]
+
+
 def test_a_tile_of_two_versions_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(trial, "choose_tile", lambda shape, *_: (3,))
     store = tmp_path / "s.zarr"
@@ -627,6 +640,18 @@ def test_a_tile_of_two_versions_is_told(tmp_path, monkeypatch):
     assert own not in (SEVERAL, 42)
     with pytest.raises(gs.StoreError, match=r"another version.*several in one tile"):
         call([1.0, 2.0, 3.0, 5.0])
+
+
+def test_a_tile_that_the_driver_writes_tells_of_two_versions_too(tmp_path):
+    plan = make_plan(GAME, {"data_noise": [1.0, 2.0]}, lambda run: {"x": 1.0}, "ode", 1, 0, {"horizon": 10})
+    store = create_store(tmp_path / "s.zarr", {"data_noise": plan.axes[0].labels}, (2,), {"sweep": "{}"})
+    half, whole = (measures.evaluate(plan, np.arange(2)) for _ in range(2))
+    half.status[1] = measures.MISSING
+    store.extend(whole)
+    store.write(0, half, 5, 42, 0.0)
+    store.start(0)
+    store.write(0, whole, 5, 43, 0.0)
+    assert store.entry(0)[CODE] == SEVERAL
 
 
 def test_a_store_reads_the_same_in_any_order_of_its_folder(ode_map, tmp_path):
@@ -845,7 +870,9 @@ def test_ctrl_c_says_what_is_kept(tmp_path, small_tiles, monkeypatch, ode_map):
     monkeypatch.undo()
     assert 0 < (gs.load(store).status.values == measures.DONE).sum() < 15
     same(gs.sweep(GAME, OVER, **ODE, store=store, workers=0), ode_map)
-    shutil.rmtree(store)
+    monkeypatch.setattr(SweepStore, "write", interrupt)
+    with pytest.raises(KeyboardInterrupt, match="nothing is kept"):
+        gs.sweep(GAME, OVER, **ODE, workers=0)
 
 
 # -- theory beside what was simulated ----------------------------------------------------------------------------------

@@ -1,10 +1,11 @@
 """Axes of a sweep: what varies, over which values, and how the values are named in the result."""
 
 import functools
+import itertools
 import json
 import math
 import numbers
-from collections.abc import Iterable, Mapping, Sized
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,9 +62,9 @@ def make_axis(game: Game, name: str, values: Any) -> Axis:
         raise ParameterError(name, values, "a list of values, gs.linspace(...) or gs.logspace(...)")
     if isinstance(values, np.ndarray) and values.ndim == 0:
         raise ParameterError(name, values.item(), "a list of values, gs.linspace(...) or gs.logspace(...)")
-    if isinstance(values, Sized) and len(values) > _LONGEST:
-        raise ParameterError(name, f"{len(values)} values", f"at most {_LONGEST} values of one parameter")
-    given = tuple(_plain(value) for value in values)
+    given = tuple(_plain(value) for value in itertools.islice(values, _LONGEST + 1))
+    if len(given) > _LONGEST:
+        raise ParameterError(name, f"more than {_LONGEST} values", f"at most {_LONGEST} values of one parameter")
     if not given:
         raise ParameterError(name, [], "at least one value")
     texts = [_text(game, name, value) for value in given]

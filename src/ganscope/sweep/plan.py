@@ -115,16 +115,20 @@ def measure_name(measure: str | Measure) -> str:
     return f"{name} {digest(_described(measure)):016x}"
 
 
-def _described(thing: Any) -> str:
-    """What a function does: its source, and the values that it has captured."""
+def _described(thing: Any, seen: tuple[int, ...] = ()) -> str:
+    """What a function does: its source, and the values that it has captured, among which it may be itself."""
+    if id(thing) in seen:
+        return "itself"
+    seen = (*seen, id(thing))
     if isinstance(thing, functools.partial):
-        return f"partial({_described(thing.func)}, {_content(thing.args)}, {_content(sorted(thing.keywords.items()))})"
+        given = _content([thing.args, thing.keywords], seen)
+        return f"partial({_described(thing.func, seen)}, {given})"
     if inspect.ismethod(thing):
-        return f"{_described(thing.__func__)} of {_described(thing.__self__)}"
+        return f"{_described(thing.__func__, seen)} of {_described(thing.__self__, seen)}"
     if inspect.isfunction(thing):
-        captured = [cell.cell_contents for cell in thing.__closure__ or ()]
-        return f"{_source(thing)} {_content([captured, thing.__defaults__, thing.__kwdefaults__])}"
-    return f"{_source(type(thing))} {_content(getattr(thing, '__dict__', repr(thing)))}"
+        captured = dict(inspect.getclosurevars(thing).nonlocals)
+        return f"{_source(thing)} {_content([captured, thing.__defaults__, thing.__kwdefaults__], seen)}"
+    return f"{_source(type(thing))} {_content(getattr(thing, '__dict__', {}), seen)}"
 
 
 def _source(thing: Any) -> str:
@@ -135,15 +139,18 @@ def _source(thing: Any) -> str:
         return f"{thing.__qualname__} {code.co_code!r} {code.co_names}" if code is not None else thing.__qualname__
 
 
-def _content(value: Any) -> str:
+def _content(value: Any, seen: tuple[int, ...]) -> str:
     """A text that is equal for equal values; functions among them are described."""
     if isinstance(value, list | tuple):
-        return f"[{', '.join(_content(v) for v in value)}]"
+        return f"[{', '.join(_content(v, seen) for v in value)}]"
     if isinstance(value, Mapping):
-        return f"{{{', '.join(f'{k!r}: {_content(v)}' for k, v in sorted(value.items(), key=repr))}}}"
+        return f"{{{', '.join(f'{k!r}: {_content(value[k], seen)}' for k in sorted(value, key=repr))}}}"
     if callable(value) and not isinstance(value, type):
-        return _described(value)
-    return hashlib.blake2b(cloudpickle.dumps(value), digest_size=8).hexdigest()
+        return _described(value, seen)
+    try:
+        return hashlib.blake2b(cloudpickle.dumps(value), digest_size=8).hexdigest()
+    except Exception:  # pickling raises many kinds: a lock, say, is told by what it is alone
+        return type(value).__qualname__
 
 
 def make_plan(

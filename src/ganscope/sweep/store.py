@@ -145,6 +145,13 @@ class SweepStore:
     def write(self, number: int, block: Block, parameters: int, code: int, seconds: float) -> None:
         """Write all cells of a tile, then its entry in the ledger.
 
+        Args:
+            number: Of the tile.
+            block: All its cells.
+            parameters: The number that names their parameters.
+            code: The version that computed those which were missing; beside cells of another one it becomes SEVERAL.
+            seconds: What that took.
+
         Raises:
             SchemaChanged: If the block does not fit; nothing is written.
             OSError: If the disk refuses.
@@ -170,6 +177,8 @@ class SweepStore:
                     target.unlink()
         entry = self.entry(number)
         done = int((block.status == MISSING).sum()) == 0
+        if entry[STATUS] == PARTIAL and entry[CODE] != code:
+            code = SEVERAL
         entry[[STATUS, PARAMETERS, CODE]] = FINISHED if done else PARTIAL, parameters, code
         entry[CHECKSUM] = int.from_bytes(check.digest(), "little")
         entry[MICROSECONDS] = round(seconds * 1e6)
@@ -231,6 +240,9 @@ class SweepStore:
         """Make the failed cells of a tile missing again; `block` is what it holds."""
         entry = self.entry(number)
         rows = block.status == FAILED
+        if rows.all():  # nothing of it stays
+            self.forget(number)
+            return
         block.status[rows], block.message[rows] = MISSING, ""
         self.write(number, block, int(entry[PARAMETERS]), int(entry[CODE]), float(entry[MICROSECONDS]) * 1e-6)
 

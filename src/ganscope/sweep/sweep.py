@@ -100,6 +100,8 @@ def sweep(
         try:
             result = _swept(plan, folder / "sweep.zarr", workers, scheduler, limit, confirm, any_version, retry).load()
             return result.drop_dims(["tile", "entry"])
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt("nothing is kept: give a store to go on with") from None
         finally:
             shutil.rmtree(folder, ignore_errors=True)
     if not isinstance(store, str | os.PathLike) or not str(store):

@@ -60,16 +60,17 @@ def try_cells(plan: Plan, run: Runner) -> Estimate:
         return Estimate(max(report.seconds, _UNKNOWN), 64.0, None, None)
     block, seconds = report.block, report.seconds
     size = float(sum(values.nbytes for _, values in block.columns.values())) + 16
-    (cell,) = report.task.rows if report.task.rows is not None else (0,)
+    assert report.task.rows is not None
+    cell = int(report.task.rows[0])
     for wanted in (1 if seconds > 0.2 else 16, 256):
         if (wanted > 1 and seconds > _CHEAP) or plan.cells < _WORTH_ANOTHER:
             break
-        cells = _neighbours(plan, int(cell), wanted)
+        cells = _neighbours(plan, cell, wanted)
         again = run(Task(None, cells))
         if again.state != RETURNED:
             break
         seconds = again.seconds / len(cells)
-    return Estimate(max(seconds, 1e-7), size, block, int(cell))
+    return Estimate(max(seconds, 1e-7), size, block, cell)
 
 
 def _first_that_works(plan: Plan, run: Runner) -> tuple[Report, list[Report]]:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from ganscope.core.errors import ParameterError, StoreError
 from ganscope.sweep.measures import FAILED, MISSING, Block, quietly
 from ganscope.sweep.plan import Plan
-from ganscope.sweep.store import CODE, FINISHED, PARTIAL, SEVERAL, STATUS, SchemaChanged, SweepStore
+from ganscope.sweep.store import FINISHED, PARTIAL, STATUS, SchemaChanged, SweepStore
 
 
 @dataclass
@@ -138,13 +138,11 @@ def work(job: Job, task: Task) -> Report:
     store.start(task.tile)
     block = store.read(task.tile) if status == PARTIAL else Block.empty(len(cells))
     missing = np.flatnonzero(block.status == MISSING)
-    earlier = int(store.entry(task.tile)[CODE])
-    code = job.code if len(missing) == len(cells) or earlier == job.code else SEVERAL
     block.put(missing, quietly(job.plan, cells[missing], store.kinds))
     seconds = time.perf_counter() - begin
     for anew in (False, True):
         try:
-            job.store(anew=anew).write(task.tile, block, job.parameters(task.tile), code, seconds)
+            job.store(anew=anew).write(task.tile, block, job.parameters(task.tile), job.code, seconds)
             return Report(task, WRITTEN, seconds, counts=tally(block))
         except SchemaChanged:
             continue
