@@ -1,0 +1,155 @@
+r"""Whitened coordinates, and the subspace in which the two players turn about each other.
+
+A parameter is counted in units of s = sqrt(learning rate * preconditioner), w = parameters / s, which moves both
+players' learning rates into the Jacobian J = dF/dw of the whitened velocity F = s v. Its mixed block B = dF_G/dw_D has
+the singular values sigma_k: what two players in mode k would rotate per iteration if nothing damped them.
+
+References:
+    Halko, Martinsson, Tropp. Finding structure with randomness. SIAM Review 53, 217 (2011).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ganscope.core.game import Players
+from ganscope.diagnose.backend import UNCHANGED, Backend, Change, Linearised
+from ganscope.diagnose.rule import YOUNG_STEPS, Player, UpdateRule, scale
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Whitening:
+    """The unit of every parameter.
+
+    Attributes:
+        generator, discriminator: s, shapes `[n_G]` and `[n_D]`.
+        floored: Whether a preconditioner had to be floored.
+        estimated: Whether second moments were missing or too young, and came from minibatches.
+    """
+
+    generator: Array
+    discriminator: Array
+    floored: bool
+    estimated: bool
+
+    @property
+    def both(self) -> Array:
+        """Both players' units, generator first."""
+        return np.concatenate([self.generator, self.discriminator])
+
+
+def needs_second_moments(player: Player) -> bool:
+    """Whether an adaptive optimizer's second moments are missing or too young to be trusted."""
+    young = player.step is not None and player.step < YOUNG_STEPS
+    return player.adaptive and (player.second_moment is None or young)
+
+
+def whitening(backend: Backend, rule: UpdateRule, batch_size: int, seed: int, change: Change = UNCHANGED) -> Whitening:
+    """The units at a checkpoint; second moments that are missing or young come from YOUNG_STEPS minibatches."""
+    players = (rule.generator, rule.discriminator)
+    missing = [needs_second_moments(player) for player in players]
+    squares: tuple[Array | None, Array | None] = (None, None)
+    if any(missing):
+        rows = backend.velocities(backend.point, backend.draws(seed, batch_size, YOUNG_STEPS), change)
+        mean = (rows**2).mean(axis=0)
+        squares = (mean[: backend.sizes.generator], mean[backend.sizes.generator :])
+    units, floored = [], False
+    for player, absent, own, size in zip(players, missing, squares, backend.sizes, strict=True):
+        # an estimate is of the mean itself, which has no youth to be corrected for
+        unit, low = scale(player.replace(step=None), own) if absent else scale(player, player.second_moment)
+        units.append(np.broadcast_to(np.asarray(unit, np.float64), size).copy())
+        floored |= low
+    return Whitening(units[0], units[1], floored, any(missing))
+
+
+@dataclass(frozen=True, eq=False)
+class Rotation:
+    """Leading singular vectors of the whitened mixed block, as rows.
+
+    Attributes:
+        sigma: Singular values, `[r]`, decreasing.
+        generator, discriminator: U and V as rows, `[r, n_G]` and `[r, n_D]`, orthonormal, in whitened coordinates.
+    """
+
+    sigma: Array
+    generator: Array
+    discriminator: Array
+
+
+def rotation_modes(
+    linearised: Linearised,
+    unit: Whitening,
+    modes: int,
+    oversample: int = 8,
+    power_rounds: int = 3,
+    seed: int = 0,
+) -> Rotation:
+    """The leading modes of the mixed block by a randomised singular value decomposition.
+
+    Args:
+        linearised: Of the velocity.
+        unit: Whitening.
+        modes: r, at most the number of parameters of either player.
+        oversample: Further directions that are carried along.
+        power_rounds: Rounds of power iteration, each two blocks of products.
+        seed: Of the random start.
+    """
+    n_g, n_d = len(unit.generator), len(unit.discriminator)
+    width = min(modes + oversample, n_g, n_d)
+    rng = np.random.default_rng(seed)
+    right = _orthonormal(rng.standard_normal((width, n_d)))
+    for _ in range(power_rounds):
+        left = _orthonormal(_forward(linearised, unit, right))
+        right = _orthonormal(_back(linearised, unit, left))
+    image = _forward(linearised, unit, right)  # rows B v_j
+    vectors, sigma, turn = np.linalg.svd(image.T, full_matrices=False)
+    return Rotation(sigma[:modes], np.ascontiguousarray(vectors.T[:modes]), turn[:modes] @ right)
+
+
+def _forward(linearised: Linearised, unit: Whitening, rows: Array) -> Array:
+    return linearised.mixed_products(rows * unit.discriminator) * unit.generator
+
+
+def _back(linearised: Linearised, unit: Whitening, rows: Array) -> Array:
+    return linearised.mixed_adjoints(rows * unit.generator) * unit.discriminator
+
+
+def _orthonormal(rows: Array) -> Array:
+    basis: Array = np.linalg.qr(rows.T)[0].T
+    return np.ascontiguousarray(basis)
+
+
+def directions(rotation: Rotation, unit: Whitening) -> Array:
+    """The 2r whitened basis vectors in the user's own coordinates, `[2r, n]`, generator modes first."""
+    r, n_g = rotation.generator.shape
+    rows = np.zeros((2 * r, n_g + rotation.discriminator.shape[1]))
+    rows[:r, :n_g] = rotation.generator * unit.generator
+    rows[r:, n_g:] = rotation.discriminator * unit.discriminator
+    return rows
+
+
+def projected(rows: Array, rotation: Rotation, unit: Whitening) -> Array:
+    """Coordinates of velocities `[k, n]` in the basis, `[k, 2r]`."""
+    n_g = rotation.generator.shape[1]
+    return np.concatenate(
+        [
+            (rows[:, :n_g] * unit.generator) @ rotation.generator.T,
+            (rows[:, n_g:] * unit.discriminator) @ rotation.discriminator.T,
+        ],
+        axis=1,
+    )
+
+
+def reduced(products: Array, rotation: Rotation, unit: Whitening) -> Array:
+    """Q^T J Q from the products of J with the rows of `directions`, `[2r, 2r]`."""
+    return np.ascontiguousarray(projected(products, rotation, unit).T)
+
+
+def damping(jacobian: Array, sigma: Array) -> Players:
+    """Friction c_k = -V_k^T J_DD V_k and damping ratio zeta_k = c_k / (2 sigma_k) of every mode, each `[r]`."""
+    friction = -np.diag(jacobian)[len(sigma) :]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return Players(friction, friction / (2 * sigma))
