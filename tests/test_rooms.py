@@ -15,8 +15,8 @@ BELOW = {
     "games": {"core", "dynamics", "analysis"},
     "sweep": {"core", "dynamics", "analysis", "games"},
     "diagnose": {"core", "dynamics", "analysis", "games"},
-    "claims": {"core", "dynamics", "analysis", "games"},
-    "figures": {"core", "dynamics", "analysis", "games", "claims"},
+    "claims": {"core", "dynamics", "analysis", "games", "diagnose"},
+    "figures": {"core", "dynamics", "analysis", "games", "diagnose", "claims"},
     "explorer": {"core", "dynamics", "analysis", "games", "sweep", "diagnose", "claims", "figures"},
     "cli": {"core", "dynamics", "analysis", "games", "sweep", "diagnose", "claims", "figures", "explorer"},
 }

@@ -1,0 +1,478 @@
+"""`diagnose`: what a real GAN will do next, why, what to change, and the evidence."""
+
+import contextlib
+import dataclasses
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from ganscope.core.errors import ParameterError
+from ganscope.core.outcome import Outcome
+from ganscope.core.progress import listening, report, unheard
+from ganscope.core.version import package_version
+from ganscope.diagnose import virtual
+from ganscope.diagnose.advice import Advice, GammaSweep, advise, gamma_sweep
+from ganscope.diagnose.assumptions import assumptions
+from ganscope.diagnose.diagnosis import Diagnosis
+from ganscope.diagnose.full_spectrum import FullSpectrum, full_spectrum
+from ganscope.diagnose.generator_kernel import GeneratorKernel, generator_kernel
+from ganscope.diagnose.history import History
+from ganscope.diagnose.measurement import Measurement
+from ganscope.diagnose.memory_bound import within_memory
+from ganscope.diagnose.mode_damping import damping_ratio, friction
+from ganscope.diagnose.monitor import Monitor
+from ganscope.diagnose.predicted import measurements_of
+from ganscope.diagnose.probes import ERROR, Probe, TrapError, probes
+from ganscope.diagnose.races import Arm, Race, race
+from ganscope.diagnose.real_game import RealGame
+from ganscope.diagnose.rotation import whitening
+from ganscope.diagnose.samples import Collapse, order_statistics
+from ganscope.diagnose.settings import DiagnoseSettings
+from ganscope.diagnose.training_runs import memory_of
+from ganscope.diagnose.twin import TwinFork, twin_fork
+from ganscope.diagnose.update_map import multipliers, update_map
+from ganscope.diagnose.verdict import Judgement, judge
+from ganscope.diagnose.what_if import Setting, WhatIf, evaluate
+
+Array = npt.NDArray[np.float64]
+Progress = Callable[..., None]
+
+# A forked race is at most this share of the planned training.
+_RACE_SHARE = 0.05
+_STAGES = ("probes", "measurement", "samples", "spectrum", "advice", "twin forks", "forked races")
+
+
+def diagnose(
+    game: RealGame,
+    *,
+    quick: bool = False,
+    history: Any = None,
+    labels: Any = None,
+    modes_of_data: Any = None,
+    features: Any = None,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> Diagnosis:
+    """Diagnose a real GAN at its checkpoint.
+
+    The verdict rests on the virtual equilibrium: the mixed blocks of the game and the damping part of the
+    discriminator's block, put through the actual update rule and driven by the measured minibatch noise. It says how
+    far the samples will wander; 0.1 data radii separate runs that settle from runs that do not. The rightmost
+    eigenvalue is reported and decides nothing: it is positive at healthy checkpoints, too.
+
+    Args:
+        game: The real game; it needs `train_batch_size`.
+        quick: One small measurement instead of three full ones, no forked races.
+        history: The run so far: records of the outputs at fixed latents, `[records, latents, d]` equally spaced, a
+            training run of `simulate`, or the run's `Monitor`. From 40 records on the observed wander counts.
+        labels, modes_of_data, features: Knowledge about the data for the collapse check, as `is_collapsed` takes it.
+        progress: Called as (label, done, total); None reports to whoever listens.
+        settings: Any of `DiagnoseSettings`: modes, batch_size, batches, noise_batches, horizon, threshold, gammas,
+            convention, dtype, full_spectrum, fork_iterations, fork_seeds, seed, ...
+
+    Returns:
+        The verdict with margin, confidence and its source, what-ifs, advice, verification and cost. Weights that are
+        not finite give the verdict `diverged` and no spectrum.
+
+    Raises:
+        ParameterError: If a setting is unknown or out of range, or the batch size of training is not known.
+        TrapError: If a probe finds what would falsify the diagnosis, such as detached generated samples.
+        MemoryError: If even a quarter of the batch does not fit; the message holds the estimate.
+
+    References:
+        Mescheder, Nowozin, Geiger. The numerics of GANs. NeurIPS 2017.
+    """
+    if not isinstance(game, RealGame):
+        raise ParameterError("game", type(game).__name__, "a gs.RealGame, from_torch(...) or from_jax(...)")
+    sizes = game.backend.sizes
+    chosen = DiagnoseSettings.from_options(settings, quick=quick, sizes=(sizes.generator, sizes.discriminator))
+    if chosen.train_batch_size is not None:
+        game = game.replace(train_batch_size=chosen.train_batch_size)
+    batch_size = chosen.checked_for((sizes.generator, sizes.discriminator), game._train_batch_size)
+    _ = batch_size.required_train_batch_size
+    if "fork_iterations" not in settings and game.planned_iterations and not quick:
+        most = max(round(_RACE_SHARE * game.planned_iterations), 1)
+        chosen = dataclasses.replace(chosen, fork_iterations=min(chosen.fork_iterations, most))
+    if chosen.dtype == "float32" and hasattr(game.backend, "in_precision"):
+        game = _in_precision(game, np.float32)
+    with listening(progress) if progress is not None else contextlib.nullcontext():
+        return _Run(game, chosen, quick, history, (labels, modes_of_data, features)).diagnosis()
+
+
+def _in_precision(game: RealGame, dtype: Any) -> RealGame:
+    lowered = game.replace()
+    lowered.backend = game.backend.in_precision(dtype)  # type: ignore[attr-defined]
+    lowered.origin, lowered.measured = lowered, {}
+    return lowered
+
+
+class _Run:
+    """One diagnosis, stage by stage."""
+
+    def __init__(
+        self, game: RealGame, settings: DiagnoseSettings, quick: bool, history: Any, knowledge: tuple[Any, Any, Any]
+    ) -> None:
+        self.game, self.settings, self.quick = game, settings, quick
+        self.started = time.perf_counter()
+        self.seconds: dict[str, float] = {}
+        self.history = history
+        self.knowledge = knowledge
+        self.notes: list[str] = list(settings.warnings)
+
+    @contextlib.contextmanager
+    def _stage(self, name: str) -> Iterator[None]:
+        report("diagnosis", _STAGES.index(name), len(_STAGES), name)
+        began = time.perf_counter()
+        with unheard():
+            yield
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began
+
+    def diagnosis(self) -> Diagnosis:
+        game, settings = self.game, self.settings
+        finite = all(bool(np.all(np.isfinite(part))) for part in game.backend.point)
+        found: list[Probe] = []
+        if finite:
+            with self._stage("probes"):
+                found = probes(game, settings.seed)
+            if any(probe.status == ERROR for probe in found):
+                raise TrapError(found)
+        measurements: Sequence[Measurement] = []
+        with self._stage("measurement"):
+            if finite and self._losses_finite():
+                measurements, self.settings = within_memory(lambda s: measurements_of(game, s), settings, game)
+                settings = self.settings
+            else:
+                finite = False
+        with self._stage("samples"):
+            samples = self._samples() if finite else None
+            history = _history(self.history, game, samples)
+        with self._stage("spectrum"):
+            kernel = self._kernel(measurements)
+            whole = self._full_spectrum(measurements)
+        judged = judge(
+            measurements,
+            samples,
+            history,
+            finite=finite,
+            progress=_progress(game),
+            threshold=settings.threshold,
+            horizon=settings.horizon,
+            collapse_risk=kernel.risk if kernel else None,
+        )
+        with self._stage("advice"):
+            sweep, what_ifs, advice = self._advice(measurements, judged, history)
+        with self._stage("twin forks"):
+            twin = self._twin(measurements)
+        with self._stage("forked races"):
+            forks = self._race(advice, measurements)
+        advice = tuple(_verified(one, forks) for one in advice)
+        report("diagnosis", len(_STAGES), len(_STAGES), "done")
+        told = self._report(
+            found, measurements, samples, history, kernel, whole, judged, sweep, what_ifs, advice, twin, forks
+        )
+        wander = told["prediction"]["predicted_wander"]["median"]
+        return Diagnosis(
+            judged, wander, tuple(told["assumptions"]), tuple(found), what_ifs, advice, told["verification"],
+            tuple(measurements), sweep, told,
+        )  # fmt: skip
+
+    def _losses_finite(self) -> bool:
+        backend = self.game.backend
+        losses = backend.losses(backend.point, backend.draw(self.settings.seed, 64), self.game.change)
+        return bool(np.all(np.isfinite(losses)))
+
+    # Stages ------------------------------------------------------------------------------------------------------
+
+    def _samples(self) -> Collapse | None:
+        labels, modes, features = self.knowledge
+        return order_statistics(self.game.backend, self.settings.seed, labels, modes, features)
+
+    def _kernel(self, measurements: Sequence[Measurement]) -> GeneratorKernel | None:
+        if self.quick or not measurements or not self.game.backend.samples_known:
+            return None
+        unit = self._unit()
+        backend = self.game.backend
+        try:
+            return generator_kernel(
+                backend,
+                unit.generator,
+                preconditioned=self.game.rule.generator.adaptive,
+                damping_ratio=float(np.median([damping_ratio(one)[0] for one in measurements])),
+                draw=backend.draw(self.settings.seed, 256),
+                seed=self.settings.seed,
+            )
+        except ParameterError as error:
+            self.notes.append(f"The generator's kernel could not be measured: {error}")
+            return None
+
+    def _unit(self) -> Any:
+        game = self.game
+        return whitening(game.backend, game.rule, game.train_batch_size, self.settings.seed, game.change)
+
+    def _full_spectrum(self, measurements: Sequence[Measurement]) -> FullSpectrum | None:
+        settings = self.settings
+        if not settings.full_spectrum or not measurements:
+            return None
+        return full_spectrum(
+            self.game.backend,
+            self.game.rule,
+            self._unit(),
+            measurements[0].data_radius,
+            change=self.game.change,
+            batch_size=settings.batch_size,
+            batches=settings.batches,
+            eigenvalues=settings.eigenvalues,
+            krylov=settings.krylov,
+            tol=settings.tol,
+            seed=settings.seed,
+        )
+
+    def _advice(
+        self, measurements: Sequence[Measurement], judged: Judgement, history: History | None
+    ) -> tuple[GammaSweep | None, tuple[WhatIf, ...], tuple[Advice, ...]]:
+        settings = self.settings
+        if not measurements or measurements[0].outputs is None:
+            return None, (), ()
+        horizons: dict[str, Any] = {"horizon": settings.horizon, "advice_horizon": settings.advice_horizon}
+        sweep = None
+        if measurements[0].penalty is not None:
+            sweep = gamma_sweep(measurements, settings.gammas, **horizons)
+        observed = history.observed_wander if history is not None and np.isfinite(history.observed_wander) else None
+        orbit: dict[str, Any] = {"observed_wander": observed, "remaining_iterations": _remaining(self.game)}
+        what_ifs = [evaluate(measurements, one, **orbit, **horizons) for one in _settings_to_try(measurements, sweep)]
+        what_ifs += self._noise_what_ifs(measurements, horizons)
+        advice = advise(measurements, judged.outcome, sweep, threshold=settings.threshold, **orbit, **horizons)
+        return sweep, tuple(what_ifs), advice
+
+    def _noise_what_ifs(self, measurements: Sequence[Measurement], horizons: dict[str, Any]) -> list[WhatIf]:
+        """Instance noise changes the blocks themselves: the game is measured again with it."""
+        if self.quick or not self.game.backend.noise_known or self.game.instance_noise > 0:
+            return []
+        std = 0.1 * measurements[0].data_radius
+        noisy = self.game.replace(instance_noise=std)
+        fewer = dataclasses.replace(self.settings, batches=1)
+        again = measurements_of(noisy, fewer)
+        told = evaluate(again, Setting(instance_noise=std), **horizons)
+        return [dataclasses.replace(told, status="estimate")]
+
+    def _twin(self, measurements: Sequence[Measurement]) -> TwinFork | None:
+        if self.quick or not measurements:
+            return None
+        backend = self.game.backend
+        draw = backend.draw(self.settings.seed, min(self.settings.batch_size, 256))
+        return twin_fork(backend, self.game.rule, self._unit(), draw, change=self.game.change, seed=self.settings.seed)
+
+    def _race(self, advice: Sequence[Advice], measurements: Sequence[Measurement]) -> Race | None:
+        settings, game = self.settings, self.game
+        penalty = next((one for one in advice if one.parameter == "gradient_penalty"), None)
+        if not measurements or settings.fork_iterations == 0 or settings.fork_seeds == 0 or penalty is None:
+            return None
+        square = measurements[0].data_radius ** 2
+        arms = [Arm("given", game.change, None, game.gradient_penalty)]
+        for name, gamma in (("advised", penalty.value), ("reference", square)):
+            changed = game.replace(gradient_penalty=gamma)
+            arms.append(Arm(name, changed.change, None, gamma))
+        return race(
+            game.backend,
+            game.rule,
+            arms,
+            memory=memory_of(game.rule, game.backend.sizes),
+            batch_size=game.train_batch_size,
+            data_radius=measurements[0].data_radius,
+            iterations=settings.fork_iterations,
+            seeds=settings.fork_seeds,
+            seed=settings.seed,
+        )
+
+    # The report --------------------------------------------------------------------------------------------------
+
+    def _report(
+        self,
+        found: Sequence[Probe],
+        measurements: Sequence[Measurement],
+        samples: Collapse | None,
+        history: History | None,
+        kernel: GeneratorKernel | None,
+        whole: FullSpectrum | None,
+        judged: Judgement,
+        sweep: GammaSweep | None,
+        what_ifs: Sequence[WhatIf],
+        advice: Sequence[Advice],
+        twin: TwinFork | None,
+        forks: Race | None,
+    ) -> dict[str, Any]:
+        game, settings = self.game, self.settings
+        warned = [f"{p.id}: {p.message}" for p in found if p.status == "warning"]
+        observed = history.observed_wander if history is not None else None
+        return {
+            "version": package_version(),
+            "game": {
+                "backend": game.backend.name,
+                "generator_parameters": int(game.backend.sizes.generator),
+                "discriminator_parameters": int(game.backend.sizes.discriminator),
+                "rule": game.rule.to_dict(),
+                "gradient_penalty": game.gradient_penalty,
+                "gradient_penalty_full_convention": game.gradient_penalty / 2,
+                "other_penalty": game.has_other_penalty and game.change.removed == 0,
+                "data_radius": measurements[0].data_radius if measurements else float("nan"),
+                "train_batch_size": game.train_batch_size,
+                "iteration": game.iteration,
+            },
+            "probes": [probe.to_dict() for probe in found],
+            "assumptions": [*assumptions(measurements), *warned, *self.notes],
+            "spectrum": _spectrum(measurements, whole),
+            "prediction": _prediction(measurements, observed, settings),
+            "verdict": judged.to_dict(),
+            "what_if": [one.to_dict() for one in what_ifs],
+            "gamma_sweep": sweep.to_dict() if sweep else None,
+            "advice": [one.to_dict() for one in advice],
+            "verification": {
+                "twin": twin.to_dict() if twin else None,
+                "forks": forks.to_dict() if forks else None,
+            },
+            "kernel": kernel.to_dict() if kernel is not None else None,
+            "samples": samples.to_dict() if samples is not None else None,
+            "history": _readings(self.history),
+            "cost": self._cost(measurements),
+            "provenance": {"seed": settings.seed, "quick": self.quick, "settings": settings.to_dict()},
+        }
+
+    def _cost(self, measurements: Sequence[Measurement]) -> dict[str, Any]:
+        """Seconds, and what they are worth: an iteration is discriminator_steps + 1 gradients, of one player each."""
+        game, settings = self.game, self.settings
+        seconds = time.perf_counter() - self.started
+        told: dict[str, Any] = {"seconds": seconds, "stages": dict(self.seconds)}
+        width, modes = settings.modes + settings.oversample, settings.modes
+        products = settings.batches * (width * (2 * settings.power_rounds + 1) + 4 * modes)
+        told["jacobian_products"] = products if measurements else 0
+        told["iterations_equivalent"] = None
+        if measurements:
+            draws = game.backend.draws(settings.seed, game.train_batch_size, 4)
+            began = time.perf_counter()
+            game.backend.velocities(game.backend.point, draws, game.change)
+            one = (time.perf_counter() - began) / 4
+            told["iterations_equivalent"] = seconds / (one * (game.discriminator_steps + 1) / 2)
+        return told
+
+
+def _settings_to_try(measurements: Sequence[Measurement], sweep: GammaSweep | None) -> list[Setting]:
+    """The changes that every report shows."""
+    rule = measurements[0].rule
+    tried = [Setting()]
+    if sweep is not None:
+        tried += [Setting(gradient_penalty=gamma) for gamma in sweep.gamma]
+    tried += [Setting(learning_rate_scale=0.3), Setting(learning_rate_scale=0.1)]
+    kinds = {rule.generator.kind, rule.discriminator.kind}
+    if "adam" in kinds and max(rule.generator.beta1, rule.discriminator.beta1) > 0:
+        tried.append(Setting(beta1=0.0))
+    if max(rule.generator.momentum, rule.discriminator.momentum) > 0 and kinds != {"adam"}:
+        tried.append(Setting(momentum=0.0))
+    if rule.order == "alternating":
+        tried += [Setting(discriminator_steps=n) for n in (1, 2, 4) if n != rule.discriminator_steps]
+    tried.append(Setting(train_batch_size=4 * measurements[0].batch_size))
+    return tried
+
+
+def _verified(advice: Advice, forks: Race | None) -> Advice:
+    if advice.parameter != "gradient_penalty" or forks is None:
+        return advice
+    return dataclasses.replace(advice, verification=forks.verdict)
+
+
+def _progress(game: RealGame) -> float | None:
+    if game.iteration is None or not game.planned_iterations:
+        return None
+    return game.iteration / game.planned_iterations
+
+
+def _remaining(game: RealGame) -> int | None:
+    if game.iteration is None or game.planned_iterations is None:
+        return None
+    return max(game.planned_iterations - game.iteration, 0)
+
+
+def _history(given: Any, game: RealGame, samples: Collapse | None) -> History | None:
+    """What was given of the run so far, as records of outputs; a monitor remembers centres alone."""
+    if given is None:
+        return None
+    if isinstance(given, History):
+        return given
+    radius = samples.data_radius if samples is not None else 1.0
+    if isinstance(given, Monitor):
+        centres = given.centres  # of which wander is made: as good as one sample per record
+        return History(centres[:, None], radius) if centres.size else None
+    if isinstance(given, xr.Dataset):
+        if "generated_points" not in given:
+            raise ParameterError("history", list(given.data_vars), "a run of level 'training'")
+        return History(given["generated_points"].transpose("time", "sample", "axis").values, radius)
+    try:
+        outputs = np.asarray(given, np.float64)
+    except (TypeError, ValueError):
+        raise ParameterError(
+            "history", type(given).__name__, "an array (records, latents, d), a run or a Monitor"
+        ) from None
+    return History(outputs.reshape(*outputs.shape[:2], -1) if outputs.ndim > 3 else outputs, radius)
+
+
+def _readings(given: Any) -> list[dict[str, Any]]:
+    return [dataclasses.asdict(one) for one in given.history] if isinstance(given, Monitor) else []
+
+
+def _spectrum(measurements: Sequence[Measurement], whole: FullSpectrum | None) -> dict[str, Any]:
+    """Rotation, damping and multipliers of the reduced game; the first batch, except for numbers over all of them."""
+    if not measurements:
+        return {}
+    first = measurements[0]
+    own = multipliers(virtual.virtual_map(first))
+    full = multipliers(update_map(first.jacobian, first.modes, first.rule))
+    leading = own.values[0] if len(own.values) else 0j
+    turning = abs(np.angle(leading))
+    return {
+        "sigma": first.sigma.tolist(),
+        "friction": friction(first).tolist(),
+        "damping_ratio": damping_ratio(first).tolist(),
+        "multipliers_virtual": [[v.real, v.imag] for v in own.values.tolist()],
+        "multipliers_full": [[v.real, v.imag] for v in full.values.tolist()],
+        "radius_virtual": float(abs(leading)),
+        "radius_full": float(abs(full.values[0])) if len(full.values) else 0.0,
+        "rightmost": [mode.to_dict() for mode in whole.rightmost] if whole else [],
+        "batches": [
+            {"real_min": low, "real_median": middle, "real_max": high} for low, middle, high in whole.batches
+        ] if whole else [],
+        "period": float(2 * np.pi / turning) if turning > 1e-12 else float("inf"),
+        "growth": float(abs(leading)),
+    }  # fmt: skip
+
+
+def _prediction(
+    measurements: Sequence[Measurement], observed: float | None, settings: DiagnoseSettings
+) -> dict[str, Any]:
+    nothing = float("nan")
+    told: dict[str, Any] = {
+        "predicted_wander": {"min": nothing, "median": nothing, "max": nothing},
+        "particle_wander": nothing,
+        "growth_virtual": nothing,
+        "signal_to_noise": nothing,
+        "observed_wander": observed,
+    }
+    if not measurements:
+        return told
+    told["growth_virtual"] = float(np.median([virtual.growth(one) for one in measurements]))
+    told["signal_to_noise"] = float(np.median([one.signal_to_noise for one in measurements]))
+    if measurements[0].outputs is not None:
+        seen = [virtual.forecast(one, settings.horizon, settings.advice_horizon) for one in measurements]
+        wander = [one.predicted_wander for one in seen]
+        told["predicted_wander"] = {
+            "min": float(min(wander)),
+            "median": float(np.median(wander)),
+            "max": float(max(wander)),
+        }
+        told["particle_wander"] = float(np.median([one.particle_wander for one in seen]))
+    return told
+
+
+__all__ = ["Outcome", "diagnose"]
