@@ -15,6 +15,7 @@ EVERY = {
     "kernel": [*(f"C{k}" for k in range(1, 23)), "E6", "E9", "DIGITS", "DIGITSfar"],
     "dualflow": [str(k) for k in range(1, 28)],
     "particle": [*(f"C{k}" for k in range(1, 19)), "TABLE", "MATCHED"],
+    "diagnose": [*(f"D{k}" for k in range(1, 18)), "D17b", "D18"],
 }
 
 
@@ -40,7 +41,7 @@ def test_every_claim_says_what_it_states():
 
 
 def test_claims_are_found_by_model_and_by_number_in_any_case():
-    assert select(["solvable", "KERNEL", "DualFlow", "particle"]) == select([]) == select()
+    assert select(["solvable", "KERNEL", "DualFlow", "particle", "diagnose"]) == select([]) == select()
     assert [claim.id for claim in select(["kernel"])] == [f"kernel:{number}" for number in EVERY["kernel"]]
     assert [claim.id for claim in select(["solvable:s10", "SOLVABLE:S2", "solvable:S2"])] == [
         "solvable:S2",

@@ -59,6 +59,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
         "ganscope.claims.particle_discriminators",
         "ganscope.claims.particle_networks",
     ),
+    "diagnose": ("ganscope.claims.diagnose", "ganscope.claims.diagnose_suite"),
 }
 _CLAIMS: dict[str, "Claim"] = {}
 
