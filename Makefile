@@ -6,7 +6,6 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Stamps: a second call does not reinstall, an edited lock file or pyproject.toml does.
 RUN_READY := $(VENV)/.run-ready
 TEST_READY := $(VENV)/.test-ready
-BENCH_READY := $(VENV)/.bench-ready
 
 # Whose engines `make bench` times.
 MODEL ?= solvable kernel dualflow particle sweep
@@ -16,7 +15,7 @@ COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-ver
 	--no-annotate --no-emit-index-url --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test torture claims agreement bench format lock clean
+.PHONY: help demo test browser torture claims agreement bench format lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -35,6 +34,9 @@ test: $(TEST_READY) ## Format check, linter, type check and the whole test suite
 	@echo "Running the tests."
 	@$(BIN)/python -m pytest
 
+browser: ## Install Debian's Chromium, with which the tests look at pages; without it they are skipped
+	@.ci/browser
+
 claims: $(RUN_READY) ## Check the numbered claims of every model
 	@$(BIN)/ganscope claims
 
@@ -45,7 +47,7 @@ torture: $(TEST_READY) ## Kill workers, drivers and schedulers of sweeps twenty 
 	@GANSCOPE_TORTURE=20 $(BIN)/python -m pytest tests/test_sweep_torture.py
 
 # The two variables pin an OpenBLAS kernel on some machines; the NumPy baselines shall run on the one it would choose.
-bench: $(BENCH_READY) ## Time the engines against naive code; MODEL=kernel for one model
+bench: $(TEST_READY) ## Time the engines against naive code; MODEL=kernel for one model
 	@for model in $(MODEL); do \
 		env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/python benchmarks/$$model.py || exit 1; \
 	done
@@ -77,15 +79,11 @@ $(RUN_READY): requirements/run.lock pyproject.toml | $(BIN)/pip
 	@$(PIP) install -qq --no-deps --no-build-isolation -e .
 	@touch $@
 
-# test.lock holds all of run.lock and more, so this makes the environment ready to run, too.
+# test.lock holds all of run.lock and more, so this makes the environment ready to run, too. PyTorch has a line of its
+# own, without a hash: this spelling is the build for processors alone, any other downloads gigabytes for graphics cards.
 $(TEST_READY): requirements/test.lock pyproject.toml | $(BIN)/pip
 	@echo "Installing ganscope, its locked dependencies and the test tools into $(VENV); the first time takes a few minutes."
 	@$(PIP) install -qq --require-hashes -r requirements/test.lock
+	@$(PIP) install -qq torch==2.13.0
 	@$(PIP) install -qq --no-deps --no-build-isolation -e .
 	@touch $(RUN_READY) $@
-
-# PyTorch is the yardstick of the particle benchmark; this spelling is the build for processors alone.
-$(BENCH_READY): $(TEST_READY)
-	@echo "Installing PyTorch, the yardstick of the particle benchmark, into $(VENV)."
-	@$(PIP) install -qq torch==2.13.0
-	@touch $@

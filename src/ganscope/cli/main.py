@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from ganscope.cli.factory import UserCodeError
 from ganscope.core.caches import prepare_jax
 from ganscope.core.errors import NotApplicable, ParameterError, StoreError
 
@@ -36,7 +37,7 @@ class _Guarded(TyperGroup):
         except KeyboardInterrupt as interrupt:
             typer.echo("ganscope: interrupted" + (f"; {interrupt}" if str(interrupt) else ""), err=True)
             raise typer.Exit(INTERRUPTED) from None
-        except (ParameterError, StoreError, NotApplicable, MemoryError, OSError) as error:
+        except (ParameterError, StoreError, NotApplicable, UserCodeError, MemoryError, OSError) as error:
             if isinstance(error, BrokenPipeError):  # whoever read our output has gone, as `head` does
                 raise
             if ctx.params.get("debug"):
@@ -282,10 +283,58 @@ def fit(
 
 
 @app.command()
+def diagnose(
+    game: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE.py:FACTORY",
+            help="A function in a file of yours that returns a gs.RealGame.",
+            show_default=False,
+        ),
+    ],
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH", help="Weights, for FACTORY(checkpoint) or loaded into the game.", show_default="none"
+        ),
+    ] = None,
+    html: Annotated[Path | None, typer.Option(metavar="FILE.html", help="Write the page.", show_default="none")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Keep the report and its page.", show_default="none"),
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="One small measurement, no forks.")] = False,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="A setting, such as modes=12; may be repeated."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Of everything random.", show_default="0")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace what DIR holds.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Say what a real GAN will do next, why, and what to change.
+
+    FILE.py is imported, FACTORY is called without arguments, or with checkpoint=PATH if it has that argument.
+    ganscope show DIR tells a kept report again.
+
+    For example: ganscope diagnose train.py:game --checkpoint last.pt --html page.html
+    """
+    from ganscope.cli.diagnose import diagnose_file, read_settings
+
+    options = read_settings(settings or [], seed)
+    status = diagnose_file(game, checkpoint, options, quick=quick, html=html, out=out, force=force, as_json=as_json)
+    raise typer.Exit(status)
+
+
+@app.command()
 def show(
     path: Annotated[
         Path,
-        typer.Argument(metavar="PATH", help="A saved run, a folder of runs, or a sweep's store.", show_default=False),
+        typer.Argument(
+            metavar="PATH",
+            help="A saved run, a folder of runs, a sweep's store, or a diagnosis (.json).",
+            show_default=False,
+        ),
     ],
     out: Annotated[
         Path | None, typer.Option(metavar="FILE.png", help="Where to draw.", show_default="beside the run")
@@ -315,7 +364,7 @@ def show(
         ),
     ] = None,
 ) -> None:
-    """Summarise saved runs and sweeps and draw them again; animate runs, export results.
+    """Summarise saved runs, sweeps and diagnoses and draw them again; animate runs, export results.
 
     A sweep that is still running shows what is finished.
     """

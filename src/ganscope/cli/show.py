@@ -11,6 +11,7 @@ from ganscope.cli.output import say, shown, table, wrapped
 from ganscope.cli.predict import heading, outcome_line
 from ganscope.cli.progress import progress_bar
 from ganscope.cli.run import header, remarks, verdict_rows
+from ganscope.cli.show_diagnosis import is_saved_diagnosis, show_diagnosis
 from ganscope.cli.show_sweep import check_suffix, is_sweep, show_sweep
 from ganscope.core.errors import ParameterError, StoreError
 from ganscope.core.export import export
@@ -34,18 +35,21 @@ def _target(out: Path | None) -> Path | None:
 
 
 def show_path(path: Path, out: Path | None, export_to: Path | None = None, as_json: bool = False, **view: Any) -> int:
-    """Show a sweep, one run, all levels in a folder, or every folder of a folder with variants.
+    """Show a sweep, a diagnosis, one run, all levels in a folder, or every folder of a folder with variants.
 
     Args:
         path: A store or a folder of stores.
         out: Where to draw.
         export_to: A file `.nc` or `.csv` for what one store holds.
-        as_json: Of a sweep: print one JSON object.
+        as_json: Of a sweep or a diagnosis: print one JSON object.
         view: Of a sweep: what is drawn, as `draw_sweep` takes it.
 
     Returns:
         The exit status.
     """
+    if is_saved_diagnosis(path):
+        _refuse(False, {"export": export_to, **view})
+        return show_diagnosis(path, out, as_json)
     out = _target(out)
     if _is_store(path):
         content = load(path)

@@ -1,4 +1,4 @@
-"""`plot`: the picture of a run, of several runs of one game over each other, of a prediction, of a sweep or a curve."""
+"""`plot`: the picture of a run, of runs over each other, of a prediction, of a sweep, of a curve or a diagnosis."""
 
 import importlib
 import os
@@ -13,6 +13,8 @@ from ganscope.core.errors import NotApplicable, ParameterError
 from ganscope.core.outcome import Prediction
 from ganscope.core.results import game_of
 from ganscope.figures import curves, style
+from ganscope.figures.diagnosis import draw_diagnosis
+from ganscope.figures.diagnosis_reading import is_diagnosis, report_of
 from ganscope.figures.diagram import draw_sweep
 
 # Where the pictures of a model are: modules with `draw_runs` and `draw_prediction`, imported when one is asked for.
@@ -27,7 +29,9 @@ _PICTURES = {
     "particle": "ganscope.figures.particle_runs",
     "torus": "ganscope.figures.particle_runs",
 }
-_ACCEPTED = "a run made by simulate, a list of runs of one game, or a Prediction; also a sweep, or boundaries"
+_ACCEPTED = (
+    "a run made by simulate, a list of runs of one game, or a Prediction; also a sweep, boundaries, or a Diagnosis"
+)
 
 
 def plot(
@@ -40,7 +44,7 @@ def plot(
     at: Mapping[str, Any] | None = None,
     variable: str | None = None,
 ) -> Figure:
-    """The picture of a run, of several runs, of a prediction, of a sweep, or of boundaries.
+    """The picture of a run, of several runs, of a prediction, of a sweep, of boundaries, or of a diagnosis.
 
     Theory (levels `ode`, `linear`, `flow`) is drawn as lines; simulations are points, the mean and standard deviation
     over replicas or the dots of a single run, and paths in a plane. Every feature has the same colour in all figures. A
@@ -53,7 +57,7 @@ def plot(
     Args:
         thing: A run made by `simulate`, a list of runs of one game, which are drawn over each other, a `Prediction`, a
             sweep, a list of a sweep and boundaries to draw over it, one or several boundaries, or a continued
-            equilibrium.
+            equilibrium. Also a `Diagnosis`, or the dictionary of one.
         path: File to write, PNG unless the suffix is `.pdf` or `.svg`; it appears complete or not at all.
         title: Above the figure, for example the verdict; None is a plain one. The parameters stand below it.
         x, y: Of a sweep: the axes of the plane; the first two that vary.
@@ -87,6 +91,8 @@ def _drawn(thing: Any, title: str | None, view: dict[str, Any]) -> Figure:
             raise ParameterError(name, value, "nothing: it goes with a sweep")
     if isinstance(thing, Prediction):
         return _prediction(thing, title)
+    if is_diagnosis(thing):
+        return draw_diagnosis(report_of(thing), title)
     if things and all(map(_is_curve, things)):
         return curves.draw_curves(things, title)
     return _runs(thing, title)
