@@ -14,6 +14,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from ganscope.claims.suite.calibrate import write_calibration
 from ganscope.claims.suite.distribution import AXES
 from ganscope.claims.suite.folder import Folder, cached_place
 from ganscope.claims.suite.running import PARTS, run_suite
@@ -39,6 +40,7 @@ def main() -> int:
     parser.add_argument("--axes", nargs="+", choices=AXES[1:], default=AXES[1:], help="of `widening`")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--table", type=Path, metavar="OUT.md", help="also write the tables there")
+    parser.add_argument("--calibrate", type=Path, metavar="OUT.json", help="also write the product's confidences there")
     options = parser.parse_args()
     options.folder = options.folder or cached_place(options.seed)
     axes = options.axes if options.part == "widening" else ["main"]
@@ -57,6 +59,8 @@ def main() -> int:
         print("\nstopped: what is finished is kept, the same command goes on from there", file=sys.stderr)
         return 130
     print(tables)
+    if options.calibrate:
+        write_calibration(options.folder, options.calibrate)
     if options.table:
         write_text(options.table, tables)
     for line in failed:

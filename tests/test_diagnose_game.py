@@ -7,6 +7,7 @@ import pytest
 from small_gans import detached, nonsaturating, perceptron, ring_data, ring_game, scores, seeded, seeded_game
 
 import ganscope as gs
+from ganscope.diagnose.measure import measure
 from ganscope.diagnose.memory_bound import within_memory
 from ganscope.diagnose.settings import DiagnoseSettings
 
@@ -93,7 +94,7 @@ def test_many_what_ifs_at_once_are_the_single_ones(game):
 def test_a_sweep_over_what_ifs(game, tmp_path):
     over = {"gradient_penalty": gs.linspace(0.0, 2.0, 3), "order": ["alternating", "simultaneous"]}
     swept = gs.sweep(game, over=over, store=tmp_path / "what_if.zarr", workers=1)
-    assert swept.sizes == {"gradient_penalty": 3, "order": 2}
+    assert swept["status"].sizes == {"gradient_penalty": 3, "order": 2}
     assert (swept["status"].values == 1).all()
     one = gs.predict(game.replace(gradient_penalty=1.0, order="simultaneous"))
     found = swept["rate_predicted_wander"].sel(gradient_penalty=1.0, order="simultaneous")
@@ -191,8 +192,9 @@ def test_another_kind_of_penalty_is_replaced_by_the_advised_one():
     plain = seeded_game().replace(gradient_penalty=0.3)
     one, two = (g.backend.velocity(g.backend.point, g.backend.draw(0, 64), g.change) for g in (own, plain))
     np.testing.assert_allclose(one.discriminator, two.discriminator, atol=1e-12)
-    rates = [gs.predict(g).rates["predicted_wander"] for g in (own, plain)]
-    assert rates[0] == pytest.approx(rates[1], rel=0.2)  # other rotation modes: those of their own origins
+    measured = [measure(g, DiagnoseSettings(**SMALL), seed=0) for g in (own, plain)]
+    ends = [np.linalg.eigvals(m.without_penalty).real.min() for m in measured]
+    assert ends[0] == pytest.approx(ends[1], rel=1e-6)
 
 
 def _probed(game):

@@ -10,8 +10,16 @@ from diagnose_measurements import random_measurement, rule_of, with_wander
 import ganscope as gs
 from ganscope.core.outcome import Outcome
 from ganscope.diagnose.assumptions import assumptions
-from ganscope.diagnose.calibration import CALIBRATION, CONVERGING, NOT_CONVERGING
+from ganscope.diagnose.calibration import (
+    CONVERGING,
+    NOT_CONVERGING,
+    Calibration,
+    Cell,
+    shipped_baseline,
+    shipped_calibration,
+)
 from ganscope.diagnose.history import History, wander
+from ganscope.diagnose.hyper_parameters import features
 from ganscope.diagnose.verdict import judge
 from ganscope.diagnose.virtual import growth
 
@@ -204,25 +212,62 @@ def test_near_critical_at_the_borders():
         assert not judge([at(score)], Summary()).near_critical
 
 
+def _table():
+    """Two shares per phase of training, beyond a factor 2 from the threshold."""
+    shares = {0.005: (0.88, 0.78), 0.025: (0.92, 0.73), 0.1: (0.86, 0.75), 0.4: (0.87, 0.83)}
+    cells = [
+        Cell(leaning, math.log(2.0), math.inf, phase, share, (20, 20))
+        for phase, pair in shares.items()
+        for leaning, share in zip((NOT_CONVERGING, CONVERGING), pair, strict=True)
+    ]
+    return shares, Calibration("a table", tuple(cells))
+
+
 def test_confidence_is_the_measured_share():
-    shares = {0.005: (0.88, 0.78), 0.025: (0.92, 0.73), 0.1: (0.88, 0.75), 0.4: (0.88, 0.83)}
+    shares, table = _table()
+
+    def told(score, **options):
+        return judge([at(score)], Summary(), calibration=table, **options)
+
     for progress, (moving, quiet) in shares.items():
-        assert judge([at(0.5)], Summary(), progress=progress).confidence == moving
-        assert judge([at(0.01)], Summary(), progress=progress).confidence == quiet
-    assert judge([at(0.01)], Summary(), progress=0.9).confidence == 0.83
-    assert judge([at(0.01)], Summary(), progress=0.0).confidence == 0.78
-    assert judge([at(0.01)], Summary()).confidence == 0.73
-    assert judge([at(0.01)], Summary()).confidence_source == "prototype suite"
-    middle = judge([at(0.12)], Summary())
+        assert told(0.5, progress=progress).confidence == moving
+        assert told(0.01, progress=progress).confidence == quiet
+    assert told(0.01, progress=0.9).confidence == 0.83
+    assert told(0.01, progress=0.0).confidence == 0.78
+    assert told(0.01).confidence == 0.73
+    assert told(0.01).confidence_source == "a table"
+    middle = told(0.12)
     assert middle.confidence is None
     assert "no share" in middle.confidence_source
-    assert all(0 < cell.share < 1 and cell.least < cell.most for cell in CALIBRATION.cells)
+
+
+def test_shipped_confidences_come_from_the_benchmark():
+    table = shipped_calibration()
+    assert "benchmark" in table.source
+    assert {cell.progress for cell in table.cells} <= {0.005, 0.025, 0.1, 0.4}
+    assert all(0 <= cell.share <= 1 and cell.least < cell.most and cell.cases[0] >= 5 for cell in table.cells)
+    assert judge([at(0.01)], Summary(), progress=0.1).confidence_source == table.source
+
+
+def test_what_hyper_parameters_alone_say():
+    """The chance of the shipped regression, and its parts by hand."""
+    baseline = shipped_baseline()
+    rule = gs.UpdateRule(generator=gs.Player("adam", 1e-3, beta1=0.5), discriminator=gs.Player("adam", 2e-3))
+    known = features(rule, 0.5, 2.0)
+    assert known[:6] == pytest.approx([math.log(1e-3), math.log(2e-3), 0.5, math.log(0.126), 0.0, 0.0])
+    assert known[6:].tolist() == [float(kind == "adam") for kind in ("sgd", "momentum", "adam", "rmsprop")]
+    logit = baseline.weights[0] + sum(
+        w * (x - c) / s for w, x, c, s in zip(baseline.weights[1:], known, baseline.centre, baseline.scale, strict=True)
+    )
+    assert baseline.chance(known) == pytest.approx(1 / (1 + math.exp(-logit)))
+    assert 0 < judge([at(0.3)], Summary()).hyper_parameters < 1
 
 
 def test_to_dict():
     told = judge([at(0.3)], Summary(), collapse_risk="raised").to_dict()
     assert told["outcome"] == "oscillating"
-    assert told["baselines"] == {"persistence": None, "hyper_parameters": None}
+    assert told["baselines"]["persistence"] is None
+    assert 0 < told["baselines"]["hyper_parameters"] < 1
     assert "raised (unvalidated)" in told["risk"]
     keys = {"outcome", "detail", "score", "margin", "confidence", "confidence_source", "leaning", "near_critical"}
     assert set(told) == keys | {"reasons", "risk", "baselines"}

@@ -232,7 +232,8 @@ def _penalty_advice(sweep: GammaSweep, given: WhatIf, then: WhatIf, gain: float,
     elif not math.isclose(sweep.advised, sweep.advised_unclipped):
         low, high = sweep.clip
         why += f"; {sweep.advised_unclipped:.4g} clipped to the range {low:.4g} to {high:.4g} in which advice helped"
-    promised = then.status == "predicted" and then.predicted_wander <= threshold
+    cured = then.predicted_wander <= threshold < given.predicted_wander
+    promised = then.status == "predicted" and cured
     wording = "will" if promised else "try"
     return Advice("gradient_penalty", sweep.advised, sweep.advised / 2, sweep.advised_unclipped, why, wording)
 

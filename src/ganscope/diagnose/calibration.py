@@ -3,8 +3,14 @@
 The numbers are data, not a model: each cell says in what share of the cases a forecast with this margin was right.
 """
 
+import functools
+import json
 import math
 from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+from ganscope.diagnose.hyper_parameters import NAMES, Baseline
 
 CONVERGING, NOT_CONVERGING = "converging", "not converging"
 
@@ -63,19 +69,30 @@ class Calibration:
         return min(known, key=lambda cell: abs(math.log(cell.progress) - place)).share
 
 
-# Scores beyond a factor 2 on either side of the threshold; between them neither forecast could be trusted.
-_CLEAR = math.log(2.0)
-_PHASES = (0.005, 0.025, 0.1, 0.4)
+@functools.cache
+def _shipped() -> dict[str, Any]:
+    """The table that the benchmark wrote; a data file, so that running it again replaces it."""
+    text = resources.files("ganscope.diagnose").joinpath("calibration.json").read_text(encoding="utf-8")
+    told: dict[str, Any] = json.loads(text)
+    return told
 
 
-def _row(leaning: str, shares: tuple[float, ...], cases: tuple[int, int]) -> tuple[Cell, ...]:
-    return tuple(
-        Cell(leaning, _CLEAR, math.inf, phase, share, cases) for phase, share in zip(_PHASES, shares, strict=True)
-    )
+@functools.cache
+def shipped_calibration() -> Calibration:
+    """Measured shares of the project's own benchmark."""
+    told = _shipped()
+    cells = (
+        Cell(c["leaning"], c["least"], math.inf if c["most"] is None else c["most"], c["progress"], c["share"],
+             (c["cases"], c["cases"]))
+        for c in told["cells"]
+    )  # fmt: skip
+    return Calibration(told["source"], tuple(cells))
 
 
-CALIBRATION = Calibration(
-    source="prototype suite",
-    cells=_row(NOT_CONVERGING, (0.88, 0.92, 0.88, 0.88), (26, 46))
-    + _row(CONVERGING, (0.78, 0.73, 0.75, 0.83), (16, 29)),
-)
+@functools.cache
+def shipped_baseline() -> Baseline:
+    """What hyper-parameters alone say, fitted on the runs of the same benchmark."""
+    told = _shipped()["hyper_parameters"]
+    if tuple(told["names"]) != NAMES:
+        raise RuntimeError("calibration.json belongs to other features: run the benchmark with --calibrate")
+    return Baseline(tuple(told["centre"]), tuple(told["scale"]), tuple(told["weights"]))

@@ -15,9 +15,13 @@ import numpy as np  # noqa: E402
 from ganscope.core.checks import integer  # noqa: E402
 from ganscope.core.errors import ParameterError  # noqa: E402
 from ganscope.core.game import Players  # noqa: E402
-from ganscope.diagnose.jax_backend import JaxBackend  # noqa: E402
+from ganscope.diagnose.backend import Draw  # noqa: E402
+from ganscope.diagnose.jax_backend import JaxBackend, precision  # noqa: E402
 from ganscope.diagnose.jax_programs import Program, flatten, own_samples, structure_of  # noqa: E402
 from ganscope.diagnose.rule import Player, UpdateRule  # noqa: E402
+
+# Rows with which the user's functions are tried out.
+_CHECKED_ROWS = 4
 
 
 def jax_parts(
@@ -65,7 +69,60 @@ def jax_parts(
         generator=_flat_moments(rule.generator, structures[0].size),
         discriminator=_flat_moments(rule.discriminator, structures[1].size),
     )
+    _check_functions(backend)
     return backend, settled
+
+
+def _check_functions(backend: JaxBackend) -> None:
+    """Trace the user's functions once, without computing anything, and look at the shapes of what they return."""
+    program = backend.program
+    draw = _drawn(backend)
+    theta, phi = program.trees(*(np.asarray(part, backend.precision) for part in backend.point))
+    with precision(backend.precision):
+        made = _traced("losses", "(theta, phi, batch, z, key) -> (L_G, L_D)", program.losses, theta, phi, draw.batch,
+                       draw.latents, draw.key)  # fmt: skip
+        shapes = [getattr(part, "shape", None) for part in made] if isinstance(made, tuple | list) else [None]
+        if shapes != [(), ()]:
+            raise ParameterError("losses", f"returned shapes {shapes}", "two scalars (L_G, L_D)")
+        if program.generator is not None:
+            samples = _traced("generator", "(theta, z) -> samples", program.generator, theta, draw.latents)
+            _check_rows("generator", samples, "samples [n, ...], one for each latent")
+        if program.discriminator is not None:
+            real = _traced("real", "batch -> real samples", program.real, draw.batch)
+            scores = _traced("discriminator", "(phi, x) -> scores", program.discriminator, phi, real)
+            _check_rows("discriminator", scores, "scores [n], one for each sample")
+        for name in ("penalty", "other_penalty"):
+            function = getattr(program, name)
+            if callable(function):
+                term = _traced(name, "(theta, phi, batch, z, key) -> scalar", function, theta, phi, draw.batch,
+                               draw.latents, draw.key)  # fmt: skip
+                if getattr(term, "shape", None) != ():
+                    raise ParameterError(name, f"returned {term}", "a scalar")
+
+
+def _drawn(backend: JaxBackend) -> Draw:
+    try:
+        return backend.draw(0, _CHECKED_ROWS)
+    except ParameterError:
+        raise
+    except Exception as error:  # whatever the user's own code raises
+        raise ParameterError(
+            "data", "a function that failed", f"(key, n) -> batch, latents likewise ({error})"
+        ) from error
+
+
+def _traced(name: str, called: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    try:
+        return jax.eval_shape(function, *arguments)
+    except Exception as error:  # whatever the user's own code raises
+        told = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        raise ParameterError(name, "a function that failed", f"{called}; calling it raised {told}") from error
+
+
+def _check_rows(name: str, made: Any, expected: str) -> None:
+    shape = getattr(made, "shape", None)
+    if not shape or shape[0] != _CHECKED_ROWS:
+        raise ParameterError(name, f"returned {made} for {_CHECKED_ROWS} rows", expected)
 
 
 def _refuse_shared(generator_parameters: Any, discriminator_parameters: Any) -> None:

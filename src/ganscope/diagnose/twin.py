@@ -103,7 +103,8 @@ def twin_fork(
         memory: The optimizers' memory; None is that of the rule's players, or none.
         change: Of the discriminator's loss.
         iterations: Of both runs.
-        epsilon: Distance of the starts, in whitened units.
+        epsilon: Distance of the starts, in the parameters' own units: whitened ones may be huge where second moments
+            vanish.
         krylov, restarts: Of the Arnoldi iteration; games of up to 200 parameters are solved whole.
         seed: Of its start.
 
@@ -121,6 +122,8 @@ def twin_fork(
         return _failed("no eigenpair of the iteration converged")
     mu, vector, residual = found
     vector = _balanced(vector)
+    raw = vector.real[: frozen.size // 2] * unit.both
+    epsilon = epsilon / max(float(np.linalg.norm(raw)), 1e-300)
     with np.errstate(all="ignore"):
         predicted = np.real(np.power(mu, np.arange(iterations + 1.0))[:, None] * vector)
         runs = [_difference(frozen, start, vector.real, iterations, epsilon, live) for live in (False, True)]

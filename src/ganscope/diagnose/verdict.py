@@ -19,8 +19,15 @@ import numpy as np
 from ganscope.core.checks import number
 from ganscope.core.outcome import Outcome
 from ganscope.diagnose import virtual
-from ganscope.diagnose.calibration import CALIBRATION, CONVERGING, NOT_CONVERGING, Calibration
+from ganscope.diagnose.calibration import (
+    CONVERGING,
+    NOT_CONVERGING,
+    Calibration,
+    shipped_baseline,
+    shipped_calibration,
+)
 from ganscope.diagnose.history import History
+from ganscope.diagnose.hyper_parameters import features
 from ganscope.diagnose.measurement import Measurement
 from ganscope.diagnose.present_state import NEAR, Finding, SampleSummary, broken, collapsed, uninformative
 
@@ -48,6 +55,8 @@ class Judgement:
         reasons: Sentences with the numbers.
         risk: What may happen if the run does not settle.
         persistence: What the run's own recent wander would say: a leaning, or None without a history.
+        hyper_parameters: Chance that a run with these hyper-parameters does not converge, by a regression fitted on the
+            benchmark's runs; None without a measurement.
     """
 
     outcome: Outcome
@@ -61,12 +70,13 @@ class Judgement:
     reasons: tuple[str, ...]
     risk: str
     persistence: str | None
+    hyper_parameters: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """As the report has it; the hyper-parameter baseline is the report's to fill."""
+        """As the report has it."""
         names = ("detail", "score", "margin", "leaning", "confidence", "confidence_source", "near_critical", "risk")
         told: dict[str, Any] = {"outcome": str(self.outcome)} | {name: getattr(self, name) for name in names}
-        baselines = {"persistence": self.persistence, "hyper_parameters": None}
+        baselines = {"persistence": self.persistence, "hyper_parameters": self.hyper_parameters}
         return told | {"reasons": list(self.reasons), "baselines": baselines}
 
 
@@ -91,7 +101,7 @@ def judge(
     threshold: float = 0.1,
     horizon: int = virtual.HORIZON,
     collapse_risk: str | None = None,
-    calibration: Calibration = CALIBRATION,
+    calibration: Calibration | None = None,
 ) -> Judgement:
     """The verdict on a checkpoint.
 
@@ -104,12 +114,13 @@ def judge(
         threshold: Of wander, in data radii; half and twice of it bound the undecided band.
         horizon: Iterations of the predicted wander, a power of two.
         collapse_risk: `low`, `raised` or `high`, from the generator's kernel.
-        calibration: Measured confidences.
+        calibration: Measured confidences; None takes those of the project's benchmark.
 
     Raises:
         ParameterError: If the threshold is not positive.
     """
     number("threshold", threshold, above=0)
+    calibration = calibration or shipped_calibration()
     finite = finite and all(_is_finite(one) for one in measurements)
     score = _score(measurements, history, horizon) if finite else None
     growth = math.nan
@@ -152,6 +163,7 @@ def judge(
         tuple(reasons),
         _risk(growth, collapse_risk),
         _persistence(history, threshold),
+        _hyper_parameters(measurements),
     )
 
 
@@ -214,6 +226,13 @@ def _persistence(history: History | None, threshold: float) -> str | None:
     if history is None or math.isnan(history.observed_wander):
         return None
     return NOT_CONVERGING if history.observed_wander > threshold else CONVERGING
+
+
+def _hyper_parameters(measurements: Sequence[Measurement]) -> float | None:
+    if not measurements or not measurements[0].data_radius > 0:
+        return None
+    first = measurements[0]
+    return shipped_baseline().chance(features(first.rule, first.gamma, first.data_radius))
 
 
 def _risk(growth: float, collapse_risk: str | None) -> str:

@@ -83,8 +83,21 @@ def logistic_forecast(features: Array, truth: Truth, seed: int = 0) -> Array:
     """
     rng, total = np.random.default_rng(seed), np.zeros(len(truth))
     for _ in range(_REPEATS):
-        total += _cross_validated(features, truth, _OUTER, rng, _tuned)
+        total += _cross_validated(features, truth, _OUTER, rng, fitted_logistic)
     return total / _REPEATS
+
+
+@dataclass(frozen=True, eq=False)
+class Logistic:
+    """A logistic regression on standardised features; weights with the intercept first."""
+
+    centre: Array
+    scale: Array
+    weights: Array
+
+    def __call__(self, features: Array) -> Array:
+        """Chances of true, `[cases]`."""
+        return _sigmoid(_design(features, self.centre, self.scale) @ self.weights)
 
 
 Fit = Callable[[Array, Truth], Callable[[Array], Array]]
@@ -102,24 +115,22 @@ def _cross_validated(features: Array, truth: Truth, folds: int, rng: np.random.G
     return chances
 
 
-def _tuned(features: Array, truth: Truth) -> Callable[[Array], Array]:
+def fitted_logistic(features: Array, truth: Truth) -> Logistic:
+    """A ridge logistic regression whose strength is chosen by cross-validation."""
     losses = []
     for ridge in _PENALTIES:
         # every strength meets the same folds
-        chances = _cross_validated(features, truth, _INNER, np.random.default_rng(1), functools.partial(_ridge, ridge))
+        fit = functools.partial(_ridge, ridge)
+        chances = _cross_validated(features, truth, _INNER, np.random.default_rng(1), fit)
         losses.append(-np.mean(np.log(np.where(truth, chances, 1 - chances) + 1e-12)))
     return _ridge(_PENALTIES[int(np.argmin(losses))], features, truth)
 
 
-def _ridge(ridge: float, features: Array, truth: Truth) -> Callable[[Array], Array]:
+def _ridge(ridge: float, features: Array, truth: Truth) -> Logistic:
     """Newton's method for a logistic regression on standardised features; the intercept is free."""
     centre, size = features.mean(axis=0), features.std(axis=0)
     size = np.where(size > 0, size, 1.0)
-
-    def design(x: Array) -> Array:
-        return np.column_stack([np.ones(len(x)), (x - centre) / size])
-
-    x = design(features)
+    x = _design(features, centre, size)
     weights = np.zeros(x.shape[1])
     shrink = ridge * np.eye(x.shape[1])
     shrink[0, 0] = 1e-6  # separable cases would send it to infinity
@@ -131,7 +142,11 @@ def _ridge(ridge: float, features: Array, truth: Truth) -> Callable[[Array], Arr
         weights = weights + step
         if np.max(np.abs(step)) < 1e-8:
             break
-    return lambda new: _sigmoid(design(new) @ weights)
+    return Logistic(centre, size, weights)
+
+
+def _design(features: Array, centre: Array, scale: Array) -> Array:
+    return np.column_stack([np.ones(len(features)), (features - centre) / scale])
 
 
 def _sigmoid(x: Array) -> Array:
