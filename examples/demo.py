@@ -1,6 +1,6 @@
 """The demo behind `make demo`: three regimes of GAN training, the same question asked of handwritten digits, both again
 for a discriminator with a kernel, what seven ways of stepping make of one game, samples that hold on
-to each other, and a phase diagram.
+to each other, a real GAN, and a phase diagram.
 
 Every step is a command that you can type yourself; this script types them in order and says where the pictures are.
 """
@@ -60,6 +60,17 @@ STEPS = [
         ["show", str(OUTPUT / "ring" / "narrow" / "particles.zarr"), "--animate"],
     ),
     (
+        "A real GAN in JAX, 1000 iterations old: will it settle, and which gradient penalty would help?",
+        [
+            "diagnose",
+            str(EXAMPLES / "gans" / "jax_grid.py") + ":grid",
+            "--quick",
+            "--out",
+            str(OUTPUT / "diagnosis"),
+            "--force",
+        ],
+    ),
+    (
         "A phase diagram: 750 games over noise and learning rate, each predicted and simulated.",
         [
             "sweep",
@@ -82,7 +93,7 @@ def main() -> int:
             print(f"ganscope ended with status {status}", file=sys.stderr)
             return status
     print(f"\nDone in {time.perf_counter() - start:.0f} s. Pictures:")
-    for picture in sorted([*OUTPUT.rglob("*.png"), *OUTPUT.rglob("*.gif")]):
+    for picture in sorted([*OUTPUT.rglob("*.png"), *OUTPUT.rglob("*.gif"), *OUTPUT.rglob("*.html")]):
         print(f"  {picture.relative_to(OUTPUT.parent)}")
     return 0
 
