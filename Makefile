@@ -8,7 +8,7 @@ RUN_READY := $(VENV)/.run-ready
 TEST_READY := $(VENV)/.test-ready
 
 # Whose engines `make bench` times.
-MODEL ?= solvable kernel dualflow particle sweep
+MODEL ?= solvable kernel dualflow particle sweep diagnose
 
 COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
 	--extra examples --group build --constraint requirements/constraints.txt \

@@ -30,6 +30,20 @@ def unheard() -> Iterator[None]:
         _listener.reset(token)
 
 
+@contextlib.contextmanager
+def step_of(label: str, start: float, total: float, note: str = "") -> Iterator[None]:
+    """Report a block as the step from `start` to `start + 1` of something larger, as far as its own reports say."""
+    outer = _listener.get()
+
+    def inner(_: str, done: float, amount: float, *__: str) -> None:
+        if outer is not None and amount > 0:
+            outer(label, start + min(done / amount, 1.0), total, *([note] if note else []))
+
+    report(label, start, total, note)
+    with listening(inner):
+        yield
+
+
 def report(label: str, done: float, total: float, note: str = "") -> None:
     """Say that `done` of `total` is finished, and perhaps a word about it."""
     listener = _listener.get()

@@ -12,7 +12,7 @@ import xarray as xr
 
 from ganscope.core.errors import ParameterError
 from ganscope.core.outcome import Outcome
-from ganscope.core.progress import listening, report, unheard
+from ganscope.core.progress import listening, report, step_of
 from ganscope.core.version import package_version
 from ganscope.diagnose import virtual
 from ganscope.diagnose.advice import Advice, GammaSweep, advise, gamma_sweep
@@ -35,14 +35,18 @@ from ganscope.diagnose.settings import DiagnoseSettings
 from ganscope.diagnose.training_runs import memory_of
 from ganscope.diagnose.twin import TwinFork, twin_fork
 from ganscope.diagnose.update_map import multipliers, update_map
+from ganscope.diagnose.validated import outside
 from ganscope.diagnose.verdict import Judgement, judge
 from ganscope.diagnose.what_if import Setting, WhatIf, evaluate
 
 Array = npt.NDArray[np.float64]
 Progress = Callable[..., None]
 
-# A forked race is at most this share of the planned training.
-_RACE_SHARE = 0.05
+# Forked races last this share of the planned training, but no less than the default: strong penalties slow the
+# transient, which short races mistake for harm; and no longer than this.
+_RACE_SHARE, _LONGEST_RACE = 0.05, 2000
+# Iterations below which a generator has hardly been trained.
+_YOUNG = 100
 _STAGES = ("probes", "measurement", "samples", "spectrum", "advice", "twin forks", "forked races")
 
 
@@ -95,8 +99,9 @@ def diagnose(
     batch_size = chosen.checked_for((sizes.generator, sizes.discriminator), game._train_batch_size)
     _ = batch_size.required_train_batch_size
     if "fork_iterations" not in settings and game.planned_iterations and not quick:
-        most = max(round(_RACE_SHARE * game.planned_iterations), 1)
-        chosen = dataclasses.replace(chosen, fork_iterations=min(chosen.fork_iterations, most))
+        share = round(_RACE_SHARE * game.planned_iterations)
+        length = min(max(chosen.fork_iterations, share), _LONGEST_RACE)
+        chosen = dataclasses.replace(chosen, fork_iterations=length)
     if chosen.dtype == "float32" and hasattr(game.backend, "in_precision"):
         game = _in_precision(game, np.float32)
     with listening(progress) if progress is not None else contextlib.nullcontext():
@@ -119,15 +124,15 @@ class _Run:
         self.game, self.settings, self.quick = game, settings, quick
         self.started = time.perf_counter()
         self.seconds: dict[str, float] = {}
+        self.compile_seconds: float | None = None
         self.history = history
         self.knowledge = knowledge
         self.notes: list[str] = list(settings.warnings)
 
     @contextlib.contextmanager
     def _stage(self, name: str) -> Iterator[None]:
-        report("diagnosis", _STAGES.index(name), len(_STAGES), name)
         began = time.perf_counter()
-        with unheard():
+        with step_of("diagnosis", _STAGES.index(name), len(_STAGES), name):
             yield
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began
 
@@ -137,13 +142,13 @@ class _Run:
         found: list[Probe] = []
         if finite:
             with self._stage("probes"):
-                found = probes(game, settings.seed)
+                found = probes(game, settings.seed, settings.batch_size)
             if any(probe.status == ERROR for probe in found):
                 raise TrapError(found)
         measurements: Sequence[Measurement] = []
         with self._stage("measurement"):
             if finite and self._losses_finite():
-                measurements, self.settings = within_memory(lambda s: measurements_of(game, s), settings, game)
+                measurements, self.settings = within_memory(self._measured, settings, game)
                 settings = self.settings
             else:
                 finite = False
@@ -163,6 +168,7 @@ class _Run:
             horizon=settings.horizon,
             collapse_risk=kernel.risk if kernel else None,
         )
+        judged = self._validated(self._at_the_start(judged), measurements)
         with self._stage("advice"):
             sweep, what_ifs, advice = self._advice(measurements, judged, history)
         with self._stage("twin forks"):
@@ -180,12 +186,47 @@ class _Run:
             tuple(measurements), sweep, told,
         )  # fmt: skip
 
+    def _at_the_start(self, judged: Judgement) -> Judgement:
+        """Samples of a generator that has hardly been trained look collapsed."""
+        player = self.game.rule.generator
+        steps = [n for n in (self.game.iteration, player.step) if n is not None]
+        young = max(steps) < _YOUNG if steps else player.adaptive and player.second_moment is None
+        if judged.outcome != Outcome.COLLAPSED or not young:
+            return judged
+        told = "at the start of training this is normal: diagnose again after some hundred iterations"
+        return dataclasses.replace(judged, reasons=(*judged.reasons, told))
+
+    def _validated(self, judged: Judgement, measurements: Sequence[Measurement]) -> Judgement:
+        """No confidence where nothing like this game was in the benchmark; quick measurements are not what it used."""
+        if self.quick and judged.confidence is not None:
+            source = f"{judged.confidence_source}, measured with the full setting"
+            judged = dataclasses.replace(judged, confidence_source=source)
+        told = outside(self.game.backend, measurements)
+        if not told or judged.confidence is None:
+            return judged
+        source = f"unvalidated: the benchmark had nothing with {' or '.join(told)}"
+        return dataclasses.replace(judged, confidence=None, confidence_source=source)
+
     def _losses_finite(self) -> bool:
         backend = self.game.backend
         losses = backend.losses(backend.point, backend.draw(self.settings.seed, 64), self.game.change)
         return bool(np.all(np.isfinite(losses)))
 
     # Stages ------------------------------------------------------------------------------------------------------
+
+    def _measured(self, settings: DiagnoseSettings) -> list[Measurement]:
+        """All batches; what the first one takes longer than the others is compilation."""
+        began: list[float] = []
+
+        def tell(batch: int, batches: int) -> None:
+            report("measurement", batch, batches)
+            began.append(time.perf_counter())
+
+        made = measurements_of(self.game, settings, tell)
+        spent = np.diff([*began, time.perf_counter()])
+        if len(spent) > 1:
+            self.compile_seconds = max(float(spent[0] - np.median(spent[1:])), 0.0)
+        return made
 
     def _samples(self) -> Collapse | None:
         labels, modes, features = self.knowledge
@@ -263,7 +304,7 @@ class _Run:
         if self.quick or not measurements:
             return None
         backend = self.game.backend
-        draw = backend.draw(self.settings.seed, min(self.settings.batch_size, 256))
+        draw = backend.draw(self.settings.seed, self.settings.batch_size)
         return twin_fork(backend, self.game.rule, self._unit(), draw, change=self.game.change, seed=self.settings.seed)
 
     def _race(self, advice: Sequence[Advice], measurements: Sequence[Measurement]) -> Race | None:
@@ -342,10 +383,17 @@ class _Run:
         }
 
     def _cost(self, measurements: Sequence[Measurement]) -> dict[str, Any]:
-        """Seconds, and what they are worth: an iteration is discriminator_steps + 1 gradients, of one player each."""
+        """Seconds, and what they are worth without compilation of the measurement, as far as that is known.
+
+        An iteration is discriminator_steps + 1 gradients, of one player each.
+        """
         game, settings = self.game, self.settings
         seconds = time.perf_counter() - self.started
-        told: dict[str, Any] = {"seconds": seconds, "stages": dict(self.seconds)}
+        told: dict[str, Any] = {
+            "seconds": seconds,
+            "compile_seconds": self.compile_seconds,
+            "stages": dict(self.seconds),
+        }
         width, modes = settings.modes + settings.oversample, settings.modes
         products = settings.batches * (width * (2 * settings.power_rounds + 1) + 4 * modes)
         told["jacobian_products"] = products if measurements else 0
@@ -355,7 +403,9 @@ class _Run:
             began = time.perf_counter()
             game.backend.velocities(game.backend.point, draws, game.change)
             one = (time.perf_counter() - began) / 4
-            told["iterations_equivalent"] = seconds / (one * (game.discriminator_steps + 1) / 2)
+            told["iterations_equivalent"] = (seconds - (self.compile_seconds or 0.0)) / (
+                one * (game.discriminator_steps + 1) / 2
+            )
         return told
 
 

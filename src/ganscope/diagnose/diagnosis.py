@@ -117,8 +117,14 @@ class Diagnosis:
     def __str__(self) -> str:
         sure = "" if self.confidence is None else f" (right in {self.confidence:.0%} of such cases)"
         lines = [f"{self.outcome}: {self.detail}{sure}", *(f"  {reason}" for reason in self.reasons)]
-        lines += [f"  advice: {advice.wording} {advice.parameter} = {advice.value:.4g}" for advice in self.advice
-                  if advice.value is not None]  # fmt: skip
+        for advice in self.advice:
+            if advice.value is not None:
+                full = (
+                    "" if advice.value_full_convention is None else f" [{advice.value_full_convention:.4g} without 1/2]"
+                )
+                lines.append(
+                    f"  {advice.wording} {advice.parameter} = {advice.value:.4g}{full} ({advice.verification})"
+                )
         return "\n".join(lines)
 
 

@@ -21,8 +21,9 @@ Array = npt.NDArray[np.float64]
 
 # On an accelerator this many rows of a block are computed side by side; a processor is faster row by row.
 _ACCELERATED_ROWS = 32
-# Longer blocks of directions are cut into blocks of this many, those of a reduced game with 24 modes.
-_BLOCK = 48
+# Directions go through a program in blocks of this many, the last one partly filled: one program serves any number. The
+# game is linearised anew in every block, which costs less than one product.
+_BLOCK = 16
 # Minibatches whose velocities one call computes; more calls serve any number.
 _MINIBATCHES = 4
 # Data and latents are drawn in these numbers of rows, or multiples of the last, so that the user's own random functions
@@ -142,16 +143,18 @@ class JaxBackend(Backend):
 
     def velocities(self, point: Point, draws: Sequence[Draw], change: Change = UNCHANGED) -> Array:
         """The velocity for several minibatches."""
+        told, here = TracedChange.of(change), self._here(point)
         with precision(self.precision):
-            data = draws.data if isinstance(draws, JaxDraws) else _stacked(draws)
-            told = TracedChange.of(change)
+            batch, latents, keys = draws.data if isinstance(draws, JaxDraws) else _stacked(draws)
+            kind = jax.random.key_impl(keys)  # numbers are cut up faster than keys
+            data = jax.tree.map(np.asarray, (batch, latents, jax.random.key_data(keys)))
             made = []
             for first in range(0, len(draws), _MINIBATCHES):
                 # blocks of one size, the last one filled up with minibatches from the front
                 places = np.arange(first, first + _MINIBATCHES) % len(draws)
-                block = jax.tree.map(lambda a, places=places: a[places], data)
-                made.append(np.asarray(jax_programs.velocities(self.program, *self._here(point), block, told)))
-            return np.concatenate(made)[: len(draws)].astype(np.float64)
+                own = jax.tree.map(lambda a, places=places: a[places], data)
+                made.append(np.asarray(jax_programs.velocities(self.program, kind, *here, own, told), np.float64))
+        return np.concatenate(made)[: len(draws)]
 
     def linearise(self, point: Point, draw: Draw, change: Change = UNCHANGED) -> Linearised:
         """The derivative of the velocity."""
@@ -245,20 +248,19 @@ class _JaxLinearised(Linearised):
         return self._apply(jax_programs.penalty_products, directions)
 
     def _apply(self, function: Callable[..., Any], directions: Array, *change: TracedChange) -> Array:
-        rows = np.ascontiguousarray(directions, self._backend.precision)
-        count = len(rows)
-        if count > _BLOCK:  # blocks of one size: what was compiled for them serves any number of rows
-            rows = np.concatenate([rows, np.zeros((-count % _BLOCK, rows.shape[1]), rows.dtype)])
-        blocks = np.split(rows, max(len(rows) // _BLOCK, 1))
-        with precision(self._backend.precision):
-            made = [
-                np.asarray(
-                    function(self._backend.program, chunk(len(block)), *self._here, self._data, *change, block),
-                    np.float64,
-                )
-                for block in blocks
-            ]
-        return np.concatenate(made)[:count]
+        backend = self._backend
+        rows = np.asarray(directions, backend.precision)
+
+        def block(start: int) -> Array:
+            own = rows[start : start + _BLOCK]
+            count = len(own)
+            if count < _BLOCK:
+                own = np.concatenate([own, np.zeros((_BLOCK - count, rows.shape[1]), rows.dtype)])
+            with precision(backend.precision):
+                made = function(backend.program, chunk(_BLOCK), *self._here, self._data, *change, own, np.int32(count))
+                return np.asarray(made, np.float64)[:count]
+
+        return np.concatenate([block(start) for start in range(0, max(len(rows), 1), _BLOCK)])
 
 
 def _keys(number: int, *entropy: int) -> Any:

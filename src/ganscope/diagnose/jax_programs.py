@@ -16,6 +16,7 @@ import numpy as np
 
 from ganscope.core.errors import ParameterError
 from ganscope.diagnose.backend import Change
+from ganscope.diagnose.jax_once import once
 
 Array = Any
 
@@ -187,6 +188,18 @@ class TracedChange:
         return cls(*numbers, *kind)
 
 
+def _first_rows(function: Callable[[Array], Array], rows: Array, count: Array, chunk: int) -> Array:
+    """A linear function of the first `count` rows, so that one program serves any number of them.
+
+    Side by side, `chunk` rows at a time, the rest is computed, too.
+    """
+    if chunk > 1:
+        return _map_rows(function, rows, chunk)
+    one = jax.eval_shape(function, rows[0])
+    made = jnp.zeros((rows.shape[0], *one.shape), one.dtype)
+    return jax.lax.fori_loop(0, count, lambda k, made: made.at[k].set(function(rows[k])), made)
+
+
 def _map_rows(function: Callable[[Array], Array], rows: Array, chunk: int) -> Array:
     """A linear function of every row; `chunk` rows at a time, which decides the memory."""
     if rows.shape[0] <= chunk:
@@ -206,51 +219,63 @@ def velocity(program: Program, theta: Array, phi: Array, data: Any, change: Trac
     return program.velocity(theta, phi, data, change)
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def velocities(program: Program, theta: Array, phi: Array, data: Any, change: TracedChange) -> Array:
-    """Velocities for stacked minibatches, `[number, n]`."""
-    return jax.lax.map(lambda one: jnp.concatenate(program.velocity(theta, phi, one, change)), data)
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def velocities(program: Program, kind: Any, theta: Array, phi: Array, data: Any, change: TracedChange) -> Array:
+    """Velocities for stacked minibatches, `[number, n]`; their keys come as numbers, of a kind of generator."""
+
+    def velocity(one: Any) -> Array:
+        key = jax.random.wrap_key_data(one[2], impl=kind)
+        return jnp.concatenate(program.velocity(theta, phi, (one[0], one[1], key), change))
+
+    return jax.lax.map(velocity, data)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def products(
-    program: Program, chunk: int, theta: Array, phi: Array, data: Any, change: TracedChange, rows: Array
+    program: Program, chunk: int, theta: Array, phi: Array, data: Any, change: TracedChange, rows: Array, count: Array
 ) -> Array:
-    """J x for rows x: forward over reverse, linearised once for all rows."""
-    tangent = jax.linearize(lambda t, p: program.velocity(t, p, data, change), theta, phi)[1]
+    """J x for the first `count` rows x: forward over reverse, linearised once for all rows."""
+    losses = once(lambda t, p: program.both_losses(t, p, data, change))
+
+    def velocity(t: Array, p: Array) -> tuple[Array, Array]:
+        return -jax.grad(lambda t: losses(t, p)[0])(t), -jax.grad(lambda p: losses(t, p)[1])(p)
+
+    tangent = jax.linearize(once(velocity), theta, phi)[1]
     size = theta.size
-    return _map_rows(lambda x: jnp.concatenate(tangent(x[:size], x[size:])), rows, chunk)
+    return _first_rows(lambda x: jnp.concatenate(tangent(x[:size], x[size:])), rows, count, chunk)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def mixed_products(
-    program: Program, chunk: int, theta: Array, phi: Array, data: Any, change: TracedChange, rows: Array
+    program: Program, chunk: int, theta: Array, phi: Array, data: Any, change: TracedChange, rows: Array, count: Array
 ) -> Array:
-    """(d v_G / d phi) y for rows y."""
+    """(d v_G / d phi) y for the first `count` rows y."""
     tangent = jax.linearize(lambda p: program.generator_velocity(theta, p, data, change), phi)[1]
-    return _map_rows(tangent, rows, chunk)
+    return _first_rows(tangent, rows, count, chunk)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def mixed_adjoints(
-    program: Program, chunk: int, theta: Array, phi: Array, data: Any, change: TracedChange, rows: Array
+    program: Program, chunk: int, theta: Array, phi: Array, data: Any, change: TracedChange, rows: Array, count: Array
 ) -> Array:
-    """(d v_G / d phi)^T x for rows x: the transpose of the same tangent."""
+    """(d v_G / d phi)^T x for the first `count` rows x: the transpose of the same tangent."""
     tangent = jax.linearize(lambda p: program.generator_velocity(theta, p, data, change), phi)[1]
     transpose = jax.linear_transpose(tangent, phi)
-    return _map_rows(lambda x: transpose(x)[0], rows, chunk)
+    return _first_rows(lambda x: transpose(x)[0], rows, count, chunk)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def penalty_products(program: Program, chunk: int, theta: Array, phi: Array, data: Any, rows: Array) -> Array:
-    """Derivative of -grad_phi of the unit penalty along rows of both players' parameters."""
+def penalty_products(
+    program: Program, chunk: int, theta: Array, phi: Array, data: Any, rows: Array, count: Array
+) -> Array:
+    """Derivative of -grad_phi of the unit penalty along the first `count` rows of both players' parameters."""
 
     def descent(t: Array, p: Array) -> Array:
         return -jax.grad(lambda q: program.unit_penalty(t, q, data))(p)
 
     size = theta.size
     tangent = jax.linearize(descent, theta, phi)[1]
-    return _map_rows(lambda x: tangent(x[:size], x[size:]), rows, chunk)
+    return _first_rows(lambda x: tangent(x[:size], x[size:]), rows, count, chunk)
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -83,18 +83,19 @@ class Probe:
         return {"id": self.id, "trap": self.trap, "status": self.status, "message": self.message}
 
 
-def probes(game: "RealGame", seed: int = 0) -> list[Probe]:
+def probes(game: "RealGame", seed: int = 0, batch_size: int = _BATCH) -> list[Probe]:
     """Probe a real game for everything that would falsify its diagnosis; nothing of the user's is changed.
 
     Args:
         game: The real game.
         seed: Of the batch and the directions.
+        batch_size: Samples of the batch; `diagnose` takes that of its measurement, whose programs then serve both.
 
     Returns:
         One per trap, in their order; an error among them makes `diagnose` raise `TrapError`.
     """
     found = {p.id: p for p in _of_library(game)}
-    for probe in _of_losses(game, seed):
+    for probe in _of_losses(game, seed, batch_size):
         known = found.get(probe.id)
         if known is None or known.status in (OK, SKIPPED):
             found[probe.id] = probe
@@ -119,9 +120,9 @@ def _of_library(game: "RealGame") -> list[Probe]:
     return []
 
 
-def _of_losses(game: "RealGame", seed: int) -> list[Probe]:
+def _of_losses(game: "RealGame", seed: int, batch_size: int) -> list[Probe]:
     backend, point = game.backend, game.backend.point
-    draw = backend.draw(seed, _BATCH)
+    draw = backend.draw(seed, batch_size)
     first, second = (backend.velocity(point, draw, game.change) for _ in range(2))
     losses = [backend.losses(point, draw, game.change) for _ in range(2)]
     same = all(np.array_equal(a, b, equal_nan=True) for a, b in zip(first, second, strict=True)) and np.array_equal(
