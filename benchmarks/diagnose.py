@@ -27,10 +27,10 @@ prepare_jax()
 import jax
 import jax.numpy as jnp
 
-from ganscope.diagnose.measure import measure
-from ganscope.diagnose.quick_reading import quick_reading
+from ganscope.diagnose.instruments.measure import measure
+from ganscope.diagnose.monitoring.quick_reading import quick_reading
 from ganscope.diagnose.settings import DiagnoseSettings
-from ganscope.diagnose.torch_reference import training
+from ganscope.diagnose.torch_modules.reference import training
 
 torch.set_num_threads(1)
 LATENTS, AXES, GAMMA, BATCH = 8, 2, 0.3, 512

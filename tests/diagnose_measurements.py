@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from ganscope.diagnose.measurement import Measurement
+from ganscope.diagnose.instruments.measurement import Measurement
 from ganscope.diagnose.rule import Player, UpdateRule
-from ganscope.diagnose.virtual import forecast
+from ganscope.diagnose.theory.virtual import forecast
 
 
 def plain(kind="sgd", **options):

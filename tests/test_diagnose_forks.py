@@ -10,17 +10,22 @@ from formula_backend import FormulaBackend, rotating_matrix
 
 import ganscope as gs
 from ganscope.core.game import Players
-from ganscope.diagnose.arnoldi import eigenpairs, whole_matrix
 from ganscope.diagnose.backend import Change
-from ganscope.diagnose.frozen_batch import FrozenBatch
-from ganscope.diagnose.full_spectrum import full_spectrum
-from ganscope.diagnose.generator_kernel import collapse_risk, generator_kernel, kernel_matrix, robust_coupling
-from ganscope.diagnose.races import Arm, compared, race
-from ganscope.diagnose.rotation import Whitening, whitening
+from ganscope.diagnose.evidence.frozen_batch import FrozenBatch
+from ganscope.diagnose.evidence.races import Arm, compared, race
+from ganscope.diagnose.evidence.twin import agrees, observed_multiplier, twin_fork
+from ganscope.diagnose.instruments.arnoldi import eigenpairs, whole_matrix
+from ganscope.diagnose.instruments.full_spectrum import full_spectrum
+from ganscope.diagnose.instruments.generator_kernel import (
+    collapse_risk,
+    generator_kernel,
+    kernel_matrix,
+    robust_coupling,
+)
+from ganscope.diagnose.instruments.rotation import Whitening, whitening
+from ganscope.diagnose.instruments.update_map import iteration_matrix, update_map
 from ganscope.diagnose.rule import Player, UpdateRule
 from ganscope.diagnose.training import Memory
-from ganscope.diagnose.twin import agrees, observed_multiplier, twin_fork
-from ganscope.diagnose.update_map import iteration_matrix, update_map
 
 PLAYERS = {
     "sgd": Player("sgd", 0.1),

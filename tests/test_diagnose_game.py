@@ -7,7 +7,7 @@ import pytest
 from small_gans import detached, nonsaturating, perceptron, ring_data, ring_game, scores, seeded, seeded_game
 
 import ganscope as gs
-from ganscope.diagnose.measure import measure
+from ganscope.diagnose.instruments.measure import measure
 from ganscope.diagnose.memory_bound import within_memory
 from ganscope.diagnose.settings import DiagnoseSettings
 

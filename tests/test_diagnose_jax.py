@@ -7,11 +7,11 @@ from small_gans import detached, nonsaturating, perceptron, ring_game, scores, s
 import ganscope as gs
 from ganscope.core.game import Players
 from ganscope.diagnose.backend import Change
-from ganscope.diagnose.measure import measure
-from ganscope.diagnose.rotation import directions, projected, rotation_modes, whitening
+from ganscope.diagnose.instruments.measure import measure
+from ganscope.diagnose.instruments.rotation import directions, projected, rotation_modes, whitening
+from ganscope.diagnose.instruments.update_map import update_map
 from ganscope.diagnose.settings import DiagnoseSettings
-from ganscope.diagnose.update_map import update_map
-from ganscope.diagnose.virtual import forecast, virtual_jacobian
+from ganscope.diagnose.theory.virtual import forecast, virtual_jacobian
 
 SIZES = (242, 205)
 

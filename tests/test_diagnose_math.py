@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ganscope as gs
-from ganscope.diagnose.mode_damping import critical_penalty, damping_ratio, friction
+from ganscope.diagnose.instruments.mode_damping import critical_penalty, damping_ratio, friction
+from ganscope.diagnose.instruments.update_map import memory_multipliers, multipliers
 from ganscope.diagnose.rule import Player, UpdateRule
-from ganscope.diagnose.update_map import memory_multipliers, multipliers
-from ganscope.diagnose.virtual import (
+from ganscope.diagnose.theory.virtual import (
     WANDER_CAP,
     decay,
     forecast,
@@ -21,7 +21,7 @@ from ganscope.diagnose.virtual import (
     virtual_jacobian,
     virtual_map,
 )
-from ganscope.diagnose.what_if import with_penalty
+from ganscope.diagnose.theory.what_if import with_penalty
 
 RULES = {
     "sim": rule_of("simultaneous"),

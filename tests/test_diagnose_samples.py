@@ -7,8 +7,8 @@ import pytest
 from formula_backend import FormulaBackend
 
 import ganscope as gs
-from ganscope.diagnose.sample_statistics import effective_rank, energy_distance, neighbour_numbers
-from ganscope.diagnose.samples import order_statistics
+from ganscope.diagnose.samples.collapse import order_statistics
+from ganscope.diagnose.samples.statistics import effective_rank, energy_distance, neighbour_numbers
 
 
 def ring(count, seed, modes=range(8), std=0.1):

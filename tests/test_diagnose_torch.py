@@ -13,10 +13,10 @@ from torch import nn
 from ganscope.core.errors import ParameterError
 from ganscope.core.game import Players
 from ganscope.diagnose.backend import Change
-from ganscope.diagnose.torch_adapter import torch_parts
-from ganscope.diagnose.torch_backend import TorchBackend
-from ganscope.diagnose.torch_data import data_source, latent_source
-from ganscope.diagnose.torch_functions import UserFunctions
+from ganscope.diagnose.torch_modules.adapter import torch_parts
+from ganscope.diagnose.torch_modules.backend import TorchBackend
+from ganscope.diagnose.torch_modules.data import data_source, latent_source
+from ganscope.diagnose.torch_modules.functions import UserFunctions
 
 
 def r1(discriminator, x):
@@ -289,7 +289,7 @@ def exercise(backend):
 
 
 def test_the_users_objects_stay_bit_for_bit():
-    from ganscope.diagnose.torch_probes import torch_probes
+    from ganscope.diagnose.torch_modules.probes import torch_probes
 
     game = ConvolutionalGame()
     before = fingerprint(game.generator, game.discriminator, optimizers=game.optimizers)

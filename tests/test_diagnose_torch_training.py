@@ -12,8 +12,8 @@ from torch.utils.data import DataLoader, TensorDataset
 from ganscope.core.errors import ParameterError
 from ganscope.core.game import Players
 from ganscope.diagnose.rule import Player, UpdateRule
-from ganscope.diagnose.torch_adapter import load_checkpoint, torch_parts
-from ganscope.diagnose.torch_probes import torch_probes
+from ganscope.diagnose.torch_modules.adapter import load_checkpoint, torch_parts
+from ganscope.diagnose.torch_modules.probes import torch_probes
 from ganscope.diagnose.training import Memory, TrainingRequest
 
 

@@ -9,8 +9,9 @@ from diagnose_measurements import random_measurement, rule_of, with_wander
 
 import ganscope as gs
 from ganscope.core.outcome import Outcome
-from ganscope.diagnose.assumptions import assumptions
-from ganscope.diagnose.calibration import (
+from ganscope.diagnose.samples.history import History, wander
+from ganscope.diagnose.theory.assumptions import assumptions
+from ganscope.diagnose.theory.calibration import (
     CONVERGING,
     NOT_CONVERGING,
     Calibration,
@@ -18,10 +19,9 @@ from ganscope.diagnose.calibration import (
     shipped_baseline,
     shipped_calibration,
 )
-from ganscope.diagnose.history import History, wander
-from ganscope.diagnose.hyper_parameters import features
-from ganscope.diagnose.verdict import judge
-from ganscope.diagnose.virtual import growth
+from ganscope.diagnose.theory.hyper_parameters import features
+from ganscope.diagnose.theory.verdict import judge
+from ganscope.diagnose.theory.virtual import growth
 
 
 @dataclass(frozen=True)

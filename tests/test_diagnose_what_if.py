@@ -8,10 +8,10 @@ from diagnose_measurements import plain, random_measurement, rule_of, with_wande
 
 import ganscope as gs
 from ganscope.core.outcome import Outcome
-from ganscope.diagnose.advice import GRID, advise, gamma_sweep, predicted_gain
 from ganscope.diagnose.rule import Player, UpdateRule
-from ganscope.diagnose.virtual import WANDER_CAP, decay, forecast
-from ganscope.diagnose.what_if import Setting, WhatIf, changed, evaluate, with_penalty
+from ganscope.diagnose.theory.advice import GRID, advise, gamma_sweep, predicted_gain
+from ganscope.diagnose.theory.virtual import WANDER_CAP, decay, forecast
+from ganscope.diagnose.theory.what_if import Setting, WhatIf, changed, evaluate, with_penalty
 
 
 def measured(generator_lr, discriminator_lr, memory=0.0, kind="momentum", batch_size=128, gamma=0.4):

@@ -19,8 +19,8 @@ from ganscope.claims.suite.tables import report
 from ganscope.claims.suite.targets import target
 from ganscope.core.game import Players
 from ganscope.diagnose.backend import Change, Draw
-from ganscope.diagnose.jax_backend import JaxBackend
-from ganscope.diagnose.jax_programs import Program, flatten, own_samples, structure_of
+from ganscope.diagnose.jax_functions.backend import JaxBackend
+from ganscope.diagnose.jax_functions.programs import Program, flatten, own_samples, structure_of
 from ganscope.diagnose.rule import Player, UpdateRule
 from ganscope.diagnose.training import Memory, TrainingRequest
 
@@ -100,7 +100,7 @@ def test_steps_are_those_of_the_torch_optimizers(backend):
             lambda p: torch.optim.RMSprop([p], lr=0.02, alpha=0.9, momentum=0.3),
         ),
     }
-    from ganscope.diagnose.jax_training import train
+    from ganscope.diagnose.jax_functions.training import train
 
     for order, steps in (("alternating", 1), ("alternating", 3), ("simultaneous", 1)):
         for name, (player, optimizer) in cases.items():
@@ -143,7 +143,7 @@ def test_minibatches_depend_on_the_seed_and_neither_on_rule_nor_on_change(backen
     seen = {}
     for steps, change in ((1, Change()), (3, Change(added=1.0))):
         recorded = Recorded(backend)
-        from ganscope.diagnose.jax_training import train
+        from ganscope.diagnose.jax_functions.training import train
 
         train(recorded, request(backend, UpdateRule(discriminator_steps=steps), [0, 61], change=change))
         seen[steps] = recorded.kept

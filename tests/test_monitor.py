@@ -8,10 +8,10 @@ import pytest
 from formula_backend import FormulaBackend, FormulaGame
 
 import ganscope as gs
-from ganscope.diagnose.gradient_trail import GradientTrail
-from ganscope.diagnose.monitor_log import MonitorLog, plain, restored, table
-from ganscope.diagnose.monitor_reading import Reading, judged
-from ganscope.diagnose.output_trail import OutputTrail
+from ganscope.diagnose.monitoring.gradient_trail import GradientTrail
+from ganscope.diagnose.monitoring.log import MonitorLog, plain, restored, table
+from ganscope.diagnose.monitoring.output_trail import OutputTrail
+from ganscope.diagnose.monitoring.reading import Reading, judged
 
 
 class Clock:

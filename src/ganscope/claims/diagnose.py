@@ -22,19 +22,19 @@ from ganscope.claims.diagnose_settings import (
     with_flat_discriminator,
 )
 from ganscope.core.errors import NotApplicable
-from ganscope.diagnose import virtual
-from ganscope.diagnose.advice import gamma_sweep
-from ganscope.diagnose.arnoldi import eigenpairs, whole_matrix
 from ganscope.diagnose.backend import Change
 from ganscope.diagnose.diagnose import diagnose
-from ganscope.diagnose.frozen_batch import FrozenBatch
-from ganscope.diagnose.measure import measure
+from ganscope.diagnose.evidence.frozen_batch import FrozenBatch
+from ganscope.diagnose.instruments.arnoldi import eigenpairs, whole_matrix
+from ganscope.diagnose.instruments.measure import measure
+from ganscope.diagnose.instruments.rotation import rotation_modes, whitening
+from ganscope.diagnose.instruments.update_map import iteration_matrix, memory_multipliers, multipliers, update_map
 from ganscope.diagnose.probes import probes
 from ganscope.diagnose.real_game import RealGame
-from ganscope.diagnose.rotation import rotation_modes, whitening
 from ganscope.diagnose.rule import Player, UpdateRule
 from ganscope.diagnose.settings import DiagnoseSettings
-from ganscope.diagnose.update_map import iteration_matrix, memory_multipliers, multipliers, update_map
+from ganscope.diagnose.theory import virtual
+from ganscope.diagnose.theory.advice import gamma_sweep
 
 claim = claims_of("diagnose")
 Array = npt.NDArray[np.float64]
@@ -223,7 +223,7 @@ def _torch_game() -> tuple[RealGame, Any]:
         NotApplicable: Without PyTorch.
     """
     try:
-        from ganscope.diagnose.torch_reference import reference_game
+        from ganscope.diagnose.torch_modules.reference import reference_game
     except ModuleNotFoundError:
         raise NotApplicable("this claim needs PyTorch: pip install 'ganscope[torch]'") from None
     parts = seeded()
@@ -319,7 +319,7 @@ def detached_samples() -> Evidence:
 )
 def nothing_is_touched() -> Evidence:
     game, _ = _torch_game()
-    from ganscope.diagnose.torch_reference import fingerprint
+    from ganscope.diagnose.torch_modules.reference import fingerprint
 
     before = fingerprint(game)
     diagnose(game, quick=True, train_batch_size=32, modes=6)

@@ -23,7 +23,7 @@ from ganscope.claims.suite.verdict_scores import Unit
 from ganscope.core.errors import NotApplicable, StoreError
 from ganscope.core.parallel import cores
 from ganscope.core.progress import report
-from ganscope.diagnose.monitor import Monitor
+from ganscope.diagnose.monitoring.monitor import Monitor
 
 claim = claims_of("diagnose")
 
@@ -183,7 +183,7 @@ def twin_forks() -> Evidence:
 )
 def monitor_budget() -> Evidence:
     try:
-        from ganscope.diagnose.torch_reference import training
+        from ganscope.diagnose.torch_modules.reference import training
     except ModuleNotFoundError:
         raise NotApplicable("this claim needs PyTorch: pip install 'ganscope[torch]'") from None
     game, iteration = training(target("digits").reals)

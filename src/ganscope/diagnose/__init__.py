@@ -2,15 +2,16 @@
 
 Where to look:
 
-    what the user hands over     real_game, rule, jax_adapter, torch_adapter, torch_checkpoint
-    the libraries, in NumPy      backend; jax_backend, jax_programs, jax_training; torch_backend, torch_*
-    what could falsify it        probes, torch_probes
-    instruments                  rotation, measure, measurement, mode_damping, update_map; full_spectrum, arnoldi,
-                                 generator_kernel
-    theory                       virtual (predicted wander), what_if, advice, verdict, calibration, assumptions
-    the run itself               samples, sample_statistics, history, present_state, observed, training_runs
-    evidence                     twin, frozen_batch, races
-    the product                  diagnose, diagnosis, settings, monitor, reading
+    real_game, rule, training    what the user hands over, and what training it means
+    backend                      what both libraries have to answer, in NumPy
+    jax_functions, torch_modules the two libraries
+    probes, torch_modules.probes what could falsify a diagnosis
+    instruments                  rotation modes, the reduced game, update maps, full spectrum, generator's kernel
+    theory                       the virtual equilibrium, what-ifs, advice, the verdict, its calibration
+    samples                      collapse, wander so far, what became of a run
+    evidence                     twin forks and forked races
+    monitoring                   the callback for training loops
+    diagnose, diagnosis, settings  the product
 
 Predictions are made in whitened coordinates, where learning rates and preconditioners are part of the Jacobian.
 """

@@ -14,30 +14,30 @@ from ganscope.core.errors import ParameterError
 from ganscope.core.outcome import Outcome
 from ganscope.core.progress import listening, report, step_of
 from ganscope.core.version import package_version
-from ganscope.diagnose import virtual
-from ganscope.diagnose.advice import Advice, GammaSweep, advise, gamma_sweep
-from ganscope.diagnose.assumptions import assumptions
 from ganscope.diagnose.diagnosis import Diagnosis
-from ganscope.diagnose.full_spectrum import FullSpectrum, full_spectrum
-from ganscope.diagnose.generator_kernel import GeneratorKernel, generator_kernel
-from ganscope.diagnose.history import History
-from ganscope.diagnose.measurement import Measurement
+from ganscope.diagnose.evidence.races import Arm, Race, race
+from ganscope.diagnose.evidence.training_runs import memory_of
+from ganscope.diagnose.evidence.twin import TwinFork, twin_fork
+from ganscope.diagnose.instruments.full_spectrum import FullSpectrum, full_spectrum
+from ganscope.diagnose.instruments.generator_kernel import GeneratorKernel, generator_kernel
+from ganscope.diagnose.instruments.measurement import Measurement
+from ganscope.diagnose.instruments.mode_damping import damping_ratio, friction
+from ganscope.diagnose.instruments.rotation import whitening
+from ganscope.diagnose.instruments.update_map import multipliers, update_map
 from ganscope.diagnose.memory_bound import within_memory
-from ganscope.diagnose.mode_damping import damping_ratio, friction
-from ganscope.diagnose.monitor import Monitor
-from ganscope.diagnose.predicted import measurements_of
+from ganscope.diagnose.monitoring.monitor import Monitor
 from ganscope.diagnose.probes import ERROR, Probe, TrapError, probes
-from ganscope.diagnose.races import Arm, Race, race
 from ganscope.diagnose.real_game import RealGame
-from ganscope.diagnose.rotation import whitening
-from ganscope.diagnose.samples import Collapse, order_statistics
+from ganscope.diagnose.samples.collapse import Collapse, order_statistics
+from ganscope.diagnose.samples.history import History
 from ganscope.diagnose.settings import DiagnoseSettings
-from ganscope.diagnose.training_runs import memory_of
-from ganscope.diagnose.twin import TwinFork, twin_fork
-from ganscope.diagnose.update_map import multipliers, update_map
-from ganscope.diagnose.validated import outside
-from ganscope.diagnose.verdict import Judgement, judge
-from ganscope.diagnose.what_if import Setting, WhatIf, evaluate
+from ganscope.diagnose.theory import virtual
+from ganscope.diagnose.theory.advice import Advice, GammaSweep, advise, gamma_sweep
+from ganscope.diagnose.theory.assumptions import assumptions
+from ganscope.diagnose.theory.predicted import measurements_of
+from ganscope.diagnose.theory.validated import outside
+from ganscope.diagnose.theory.verdict import Judgement, judge
+from ganscope.diagnose.theory.what_if import Setting, WhatIf, evaluate
 
 Array = npt.NDArray[np.float64]
 Progress = Callable[..., None]

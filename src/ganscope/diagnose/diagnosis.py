@@ -9,11 +9,11 @@ from typing import Any
 from ganscope.core.errors import ParameterError
 from ganscope.core.outcome import Outcome
 from ganscope.core.store import appearing
-from ganscope.diagnose.advice import Advice, GammaSweep
-from ganscope.diagnose.measurement import Measurement
+from ganscope.diagnose.instruments.measurement import Measurement
 from ganscope.diagnose.probes import Probe
-from ganscope.diagnose.verdict import Judgement
-from ganscope.diagnose.what_if import WhatIf
+from ganscope.diagnose.theory.advice import Advice, GammaSweep
+from ganscope.diagnose.theory.verdict import Judgement
+from ganscope.diagnose.theory.what_if import WhatIf
 
 
 @dataclass(frozen=True, eq=False)

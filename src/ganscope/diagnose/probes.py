@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from ganscope.core.game import Players
 from ganscope.diagnose.backend import Draw, Linearised
-from ganscope.diagnose.rotation import needs_second_moments
+from ganscope.diagnose.instruments.rotation import needs_second_moments
 
 if TYPE_CHECKING:
     from ganscope.diagnose.real_game import RealGame
@@ -111,7 +111,7 @@ def _probe(name: str, status: str, message: str = "") -> Probe:
 def _of_library(game: "RealGame") -> list[Probe]:
     """What only the library can tell, such as the modes of modules."""
     if game.backend.name == "torch":
-        from ganscope.diagnose.torch_probes import torch_probes  # PyTorch is optional
+        from ganscope.diagnose.torch_modules.probes import torch_probes  # PyTorch is optional
 
         backend: Any = game.backend
         return [Probe(*one) for one in torch_probes(backend)]

@@ -100,7 +100,7 @@ class RealGame(Game):
         iteration: int | None = None,
         planned_iterations: int | None = None,
     ) -> None:
-        from ganscope.diagnose.jax_adapter import jax_parts  # JAX is imported where it is needed
+        from ganscope.diagnose.jax_functions.adapter import jax_parts  # JAX is imported where it is needed
 
         backend, rule = jax_parts(
             losses, generator_parameters, discriminator_parameters, rule, data, latents,
@@ -212,7 +212,7 @@ class RealGame(Game):
                 players share some.
             ModuleNotFoundError: Without PyTorch: `pip install "ganscope[torch]"`.
         """
-        from ganscope.diagnose.torch_adapter import torch_parts  # PyTorch is optional
+        from ganscope.diagnose.torch_modules.adapter import torch_parts  # PyTorch is optional
 
         def read() -> "RealGame":
             backend, rule, facts = torch_parts(
@@ -247,7 +247,7 @@ class RealGame(Game):
             generator_parameters, discriminator_parameters: The parameters.
             rule: With the optimizers' states there; None keeps the rule, with its second moments.
         """
-        from ganscope.diagnose.jax_adapter import checkpoint_of
+        from ganscope.diagnose.jax_functions.adapter import checkpoint_of
 
         if self.backend.name != "jax":
             raise NotApplicable("a game of PyTorch modules is where its modules are: use refreshed()")
@@ -271,10 +271,10 @@ class RealGame(Game):
             ParameterError: If the file cannot be read as such or does not fit.
         """
         if self._reread is None:
-            from ganscope.diagnose.jax_adapter import read_checkpoint
+            from ganscope.diagnose.jax_functions.adapter import read_checkpoint
 
             return self.at(*read_checkpoint(Path(path), self.backend.sizes))
-        from ganscope.diagnose.torch_adapter import load_checkpoint
+        from ganscope.diagnose.torch_modules.adapter import load_checkpoint
 
         load_checkpoint(path, *self._modules)
         return self.refreshed()
@@ -427,13 +427,13 @@ class RealGame(Game):
 
     def trajectories(self, request: Request) -> dict[str, Variable]:
         """Train every cell and replica from the checkpoint."""
-        from ganscope.diagnose.training_runs import trajectories
+        from ganscope.diagnose.evidence.training_runs import trajectories
 
         return trajectories(self, request)
 
     def classify(self, run: Any, **options: Any) -> Verdict:
         """What became of a training run, from its recorded samples."""
-        from ganscope.diagnose.observed import observed
+        from ganscope.diagnose.samples.observed import observed
 
         return observed(run, **options)
 
@@ -441,7 +441,7 @@ class RealGame(Game):
         self, level: str | None = None, rule: str | None = None, step_size: float | None = None, **options: Any
     ) -> Prediction:
         """The virtual equilibrium's statement on this game, or on this what-if; None is the game's own rule."""
-        from ganscope.diagnose.predicted import predicted
+        from ganscope.diagnose.theory.predicted import predicted
 
         if level not in (None, "training") or step_size is not None:
             raise ParameterError("level", level, "None or 'training', and no step_size")
@@ -454,7 +454,7 @@ class RealGame(Game):
         `rule`; of all parameters up to a few thousand of them, of the leading rotation modes beyond. They describe
         short times: where a run ends is another question.
         """
-        from ganscope.diagnose.local_spectrum import local_spectrum
+        from ganscope.diagnose.theory.local_spectrum import local_spectrum
 
         if options:
             raise unknown_name("option", sorted(options)[0], ["at", "rule"])

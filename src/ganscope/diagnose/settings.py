@@ -9,8 +9,8 @@ import numpy as np
 
 from ganscope.core.checks import integer, number, numbers_in, one_of
 from ganscope.core.errors import ParameterError, unknown_name
-from ganscope.diagnose.advice import GRID
-from ganscope.diagnose.virtual import ADVICE_HORIZON, HORIZON
+from ganscope.diagnose.theory.advice import GRID
+from ganscope.diagnose.theory.virtual import ADVICE_HORIZON, HORIZON
 
 CONVENTIONS = ("half", "full")
 DTYPES = ("float64", "float32")

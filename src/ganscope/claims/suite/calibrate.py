@@ -14,7 +14,7 @@ from ganscope.claims.suite.statistics import fitted_logistic
 from ganscope.claims.suite.verdict_scores import Unit, measured_cells
 from ganscope.claims.suite.verdicts import CHECKPOINTS
 from ganscope.core.store import write_text
-from ganscope.diagnose.hyper_parameters import NAMES, features
+from ganscope.diagnose.theory.hyper_parameters import NAMES, features
 
 # Shares of fewer cases than this say nothing.
 _FEWEST = 5

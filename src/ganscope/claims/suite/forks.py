@@ -10,7 +10,7 @@ from ganscope.claims.suite.distribution import ITERATIONS, RECORD_EVERY, Configu
 from ganscope.claims.suite.games import SuiteGame, game_of
 from ganscope.claims.suite.labels import observe
 from ganscope.claims.suite.verdicts import CHECKPOINTS, train_stretch
-from ganscope.diagnose.advice import gamma_sweep
+from ganscope.diagnose.theory.advice import gamma_sweep
 
 FORKED_AT = 400
 # Gradient penalties of the arms, in squared data radii; advice is one of them after its clip.

@@ -19,8 +19,8 @@ from ganscope.claims.suite.networks import discriminator_of, generator_of, initi
 from ganscope.claims.suite.targets import Target, generator, target
 from ganscope.core.game import Players
 from ganscope.diagnose.backend import Change
-from ganscope.diagnose.jax_backend import JaxBackend
-from ganscope.diagnose.jax_programs import Program, flatten, own_samples, structure_of
+from ganscope.diagnose.jax_functions.backend import JaxBackend
+from ganscope.diagnose.jax_functions.programs import Program, flatten, own_samples, structure_of
 from ganscope.diagnose.rule import UpdateRule
 from ganscope.diagnose.training import Memory, Trained, TrainingRequest
 

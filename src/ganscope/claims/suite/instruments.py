@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 
 from ganscope.claims.suite.games import SuiteGame
-from ganscope.diagnose import virtual
-from ganscope.diagnose.full_spectrum import full_spectrum
-from ganscope.diagnose.generator_kernel import generator_kernel
-from ganscope.diagnose.measure import measure
-from ganscope.diagnose.measurement import Measurement
-from ganscope.diagnose.mode_damping import damping_ratio
-from ganscope.diagnose.rotation import whitening
-from ganscope.diagnose.twin import twin_fork
-from ganscope.diagnose.update_map import iteration_matrix, multipliers
+from ganscope.diagnose.evidence.twin import twin_fork
+from ganscope.diagnose.instruments.full_spectrum import full_spectrum
+from ganscope.diagnose.instruments.generator_kernel import generator_kernel
+from ganscope.diagnose.instruments.measure import measure
+from ganscope.diagnose.instruments.measurement import Measurement
+from ganscope.diagnose.instruments.mode_damping import damping_ratio
+from ganscope.diagnose.instruments.rotation import whitening
+from ganscope.diagnose.instruments.update_map import iteration_matrix, multipliers
+from ganscope.diagnose.theory import virtual
 
 BATCHES = 3
 

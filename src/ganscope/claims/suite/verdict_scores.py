@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ganscope.claims.suite.distribution import LOSSES
 from ganscope.claims.suite.statistics import Quality, logistic_forecast, quality
-from ganscope.diagnose.calibration import CONVERGING, NOT_CONVERGING, Cell
+from ganscope.diagnose.theory.calibration import CONVERGING, NOT_CONVERGING, Cell
 
 Array = npt.NDArray[np.float64]
 Unit = Mapping[str, Any]

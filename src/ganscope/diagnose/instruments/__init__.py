@@ -1,0 +1,1 @@
+"""What is measured at a checkpoint, in NumPy, the same for both libraries."""

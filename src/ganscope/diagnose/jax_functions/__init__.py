@@ -1,0 +1,1 @@
+"""Networks as JAX functions of trees of arrays; JAX is imported here alone."""

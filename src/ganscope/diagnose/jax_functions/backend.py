@@ -1,0 +1,290 @@
+"""A real game whose networks are JAX functions of trees of arrays."""
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+
+from ganscope.core.errors import ParameterError
+from ganscope.core.game import Players
+from ganscope.diagnose.backend import UNCHANGED, Backend, Change, Draw, Linearised, Point
+from ganscope.diagnose.jax_functions import programs as jax_programs
+from ganscope.diagnose.jax_functions.programs import Program, TracedChange
+from ganscope.diagnose.training import Trained, TrainingRequest
+
+Array = npt.NDArray[np.float64]
+
+# On an accelerator this many rows of a block are computed side by side; a processor is faster row by row.
+_ACCELERATED_ROWS = 32
+# Directions go through a program in blocks of this many, the last one partly filled: one program serves any number. The
+# game is linearised anew in every block, which costs less than one product.
+_BLOCK = 16
+# Minibatches whose velocities one call computes; more calls serve any number.
+_MINIBATCHES = 4
+# Data and latents are drawn in these numbers of rows, or multiples of the last, so that the user's own random functions
+# compile for few shapes.
+_POOLS = (512, 4096)
+
+
+@contextlib.contextmanager
+def precision(dtype: Any = np.float64) -> Iterator[None]:
+    """Compute in float64, or in the user's float32, whatever the user's own setting."""
+    with jax.enable_x64(np.dtype(dtype) == np.float64), jax.default_matmul_precision("highest"):
+        yield
+
+
+class JaxDraws(Sequence[Draw]):
+    """Minibatches that stay stacked, `[number, ...]`, until one of them is looked at."""
+
+    def __init__(self, data: tuple[Any, Any, Any], number: int) -> None:
+        self.data, self._number = data, number
+
+    def __len__(self) -> int:
+        return self._number
+
+    def __getitem__(self, place: Any) -> Any:
+        if isinstance(place, slice):
+            return [self[k] for k in range(*place.indices(self._number))]
+        return self.one(place)
+
+    def one(self, place: int) -> Draw:
+        """A single minibatch."""
+        batch, latents = (jax.tree.map(lambda a: a[place], part) for part in self.data[:2])
+        return Draw(batch, latents, self.data[2][place])
+
+
+class JaxBackend(Backend):
+    """Networks, losses and data of a JAX game.
+
+    Args:
+        program: The user's functions.
+        point: Flat parameters of the checkpoint, float64.
+        data: (key, n) -> batch.
+        latents: (key, n) -> latents.
+        dtype: Of the user's own parameters, in which the game trains.
+        precision: Of the instruments, float64 or float32.
+    """
+
+    name = "jax"
+
+    def __init__(
+        self,
+        program: Program,
+        point: Point,
+        data: Callable[[Any, int], Any],
+        latents: Callable[[Any, int], Any],
+        dtype: Any = np.float32,
+        precision: Any = np.float64,
+    ) -> None:
+        self.program, self.point = program, point
+        self._data, self._latents = data, latents
+        self.dtype, self.precision = np.dtype(dtype), np.dtype(precision)
+        self.sizes = Players(program.generator_structure.size, program.discriminator_structure.size)
+        self.samples_known = program.generator is not None
+        self.scores_known = program.discriminator is not None
+        self.penalty_known = callable(program.penalty) or (program.penalty == "r1" and self.scores_known)
+        self.penalty_sees_generator = callable(program.penalty)
+        self.noise_known = program.takes_instance_noise
+
+    def at(self, point: Point) -> "JaxBackend":
+        """The same game at another checkpoint."""
+        return JaxBackend(self.program, point, self._data, self._latents, self.dtype, self.precision)
+
+    def in_precision(self, dtype: Any) -> "JaxBackend":
+        """The same game, measured in another precision."""
+        return JaxBackend(self.program, self.point, self._data, self._latents, self.dtype, dtype)
+
+    # Draws --------------------------------------------------------------------------------------------------------
+
+    def draw(self, seed: int, count: int) -> Draw:
+        """A minibatch."""
+        return self.draws(seed, count, 1).one(0)
+
+    def draws(self, seed: int, count: int, number: int) -> "JaxDraws":
+        """Independent minibatches: one large draw, cut up."""
+        batch = self._stacked(self._data, (seed, 0), count, number)
+        latents = self._stacked(self._latents, (seed, 1), count, number)
+        return JaxDraws((batch, latents, _keys(number, seed, 2)), number)
+
+    def latents(self, seed: int, count: int) -> Any:
+        """Latents alone."""
+        return jax.tree.map(lambda a: a[0], self._stacked(self._latents, (seed, 1), count, 1))
+
+    def _stacked(self, source: Callable[[Any, int], Any], entropy: tuple[int, int], count: int, number: int) -> Any:
+        """`number` draws of `count` rows with a leading axis, all at once where every leaf has a row per sample."""
+        rows = _pool(count * number)
+        whole = jax.tree.map(np.asarray, source(_keys(1, *entropy)[0], rows))
+        if all(leaf.ndim and len(leaf) == rows for leaf in jax.tree.leaves(whole)):
+            return jax.tree.map(lambda a: self._wide(a[: count * number].reshape(number, count, *a.shape[1:])), whole)
+        parts = [jax.tree.map(np.asarray, source(own, count)) for own in _keys(number, *entropy)]
+        return jax.tree.map(lambda *own: self._wide(np.stack(own)), *parts)
+
+    def _wide(self, values: Any) -> Any:
+        return values.astype(self.precision) if values.dtype.kind == "f" else values
+
+    # Losses and velocities ----------------------------------------------------------------------------------------
+
+    def losses(self, point: Point, draw: Draw, change: Change = UNCHANGED) -> Players:
+        """Both losses as floats."""
+        with precision(self.precision):
+            pair = jax_programs.losses(self.program, *self._here(point), _data(draw), TracedChange.of(change))
+            return Players(float(pair[0]), float(pair[1]))
+
+    def velocity(self, point: Point, draw: Draw, change: Change = UNCHANGED) -> Players:
+        """The velocity."""
+        with precision(self.precision):
+            pair = jax_programs.velocity(self.program, *self._here(point), _data(draw), TracedChange.of(change))
+            return Players(*(np.asarray(part, np.float64) for part in pair))
+
+    def velocities(self, point: Point, draws: Sequence[Draw], change: Change = UNCHANGED) -> Array:
+        """The velocity for several minibatches."""
+        told, here = TracedChange.of(change), self._here(point)
+        with precision(self.precision):
+            batch, latents, keys = draws.data if isinstance(draws, JaxDraws) else _stacked(draws)
+            kind = jax.random.key_impl(keys)  # numbers are cut up faster than keys
+            data = jax.tree.map(np.asarray, (batch, latents, jax.random.key_data(keys)))
+            made = []
+            for first in range(0, len(draws), _MINIBATCHES):
+                # blocks of one size, the last one filled up with minibatches from the front
+                places = np.arange(first, first + _MINIBATCHES) % len(draws)
+                own = jax.tree.map(lambda a, places=places: a[places], data)
+                made.append(np.asarray(jax_programs.velocities(self.program, kind, *here, own, told), np.float64))
+        return np.concatenate(made)[: len(draws)]
+
+    def linearise(self, point: Point, draw: Draw, change: Change = UNCHANGED) -> Linearised:
+        """The derivative of the velocity."""
+        return _JaxLinearised(self, point, draw, change)
+
+    def _here(self, point: Point) -> tuple[Any, Any]:
+        return np.asarray(point.generator, self.precision), np.asarray(point.discriminator, self.precision)
+
+    # Outputs ------------------------------------------------------------------------------------------------------
+
+    def outputs(self, generator: Array, latents: Any) -> Array:
+        """Generated samples."""
+        with precision(self.precision):
+            made = jax_programs.outputs(self.program, np.asarray(generator, self.precision), latents)
+            return np.asarray(made, np.float64)
+
+    def output_products(self, generator: Array, latents: Any, directions: Array) -> Array:
+        """Derivative of the outputs along rows."""
+        theta, rows = np.asarray(generator, self.precision), np.asarray(directions, self.precision)
+        with precision(self.precision):
+            made = jax_programs.output_products(self.program, chunk(len(rows)), theta, latents, rows)
+            return np.asarray(made, np.float64)
+
+    def output_gradients(self, generator: Array, latents: Any, weights: Array) -> Array:
+        """Gradients of single outputs."""
+        theta = np.asarray(generator, self.precision)
+        with precision(self.precision):
+            made = jax_programs.output_gradients(
+                self.program, chunk(_rows_of(latents)), theta, latents, np.asarray(weights, self.precision)
+            )
+            return np.asarray(made, np.float64)
+
+    def real_samples(self, draw: Draw) -> Array:
+        """The real samples of a draw."""
+        real = np.asarray(self.program.real(draw.batch), np.float64)
+        return real.reshape(len(real), -1)
+
+    def score_slopes(self, point: Point, draw: Draw) -> tuple[Array, Array]:
+        """Slopes of the score at real samples, traces of its Hessian at fakes."""
+        count = _rows_of(draw.latents)
+        width = self.outputs(point.generator, draw.latents).shape[1]
+        signs = np.random.default_rng(0).integers(0, 2, (count, width)) * 2.0 - 1.0
+        with precision(self.precision):
+            pair = jax_programs.score_slopes(
+                self.program, *self._here(point), _data(draw), signs.astype(self.precision)
+            )
+            return np.asarray(pair[0], np.float64), np.asarray(pair[1], np.float64)
+
+    def train(self, request: TrainingRequest) -> Trained:
+        """Train by a rule."""
+        from ganscope.diagnose.jax_functions.training import train  # it needs this module's draws
+
+        return train(self, request)
+
+
+def chunk(rows: int) -> int:
+    """How many rows of a block are computed side by side."""
+    return 1 if jax.default_backend() == "cpu" else min(rows, _ACCELERATED_ROWS)
+
+
+class _JaxLinearised(Linearised):
+    """Compiled products at one point; linearised anew in every block, which costs one product."""
+
+    def __init__(self, backend: JaxBackend, point: Point, draw: Draw, change: Change) -> None:
+        self._backend, self._data = backend, _data(draw)
+        self._here = backend._here(point)
+        self._change = TracedChange.of(change)
+        self._velocity = functools.partial(backend.velocity, point, draw, change)
+
+    @functools.cached_property
+    def velocity(self) -> Players:  # type: ignore[override]
+        """The velocity itself."""
+        return self._velocity()
+
+    def products(self, directions: Array) -> Array:
+        """J x."""
+        return self._apply(jax_programs.products, directions, self._change)
+
+    def mixed_products(self, directions: Array) -> Array:
+        """B y."""
+        return self._apply(jax_programs.mixed_products, directions, self._change)
+
+    def mixed_adjoints(self, directions: Array) -> Array:
+        """B^T x."""
+        return self._apply(jax_programs.mixed_adjoints, directions, self._change)
+
+    def penalty_products(self, directions: Array) -> Array:
+        """The unit penalty's own derivative."""
+        if not self._backend.penalty_known:
+            raise ParameterError("penalty", None, "a unit penalty, or a discriminator of which to take R1")
+        return self._apply(jax_programs.penalty_products, directions)
+
+    def _apply(self, function: Callable[..., Any], directions: Array, *change: TracedChange) -> Array:
+        backend = self._backend
+        rows = np.asarray(directions, backend.precision)
+
+        def block(start: int) -> Array:
+            own = rows[start : start + _BLOCK]
+            count = len(own)
+            if count < _BLOCK:
+                own = np.concatenate([own, np.zeros((_BLOCK - count, rows.shape[1]), rows.dtype)])
+            with precision(backend.precision):
+                made = function(backend.program, chunk(_BLOCK), *self._here, self._data, *change, own, np.int32(count))
+                return np.asarray(made, np.float64)[:count]
+
+        return np.concatenate([block(start) for start in range(0, max(len(rows), 1), _BLOCK)])
+
+
+def _keys(number: int, *entropy: int) -> Any:
+    """Independent keys `[number]`, made without compiling anything."""
+    words = np.random.SeedSequence(entropy).generate_state(2 * number).reshape(number, 2)
+    return jax.random.wrap_key_data(jnp.asarray(words), impl="threefry2x32")
+
+
+def _pool(rows: int) -> int:
+    """The number of rows that is drawn when some are wanted."""
+    return next((pool for pool in _POOLS if rows <= pool), -(-rows // _POOLS[-1]) * _POOLS[-1])
+
+
+def _data(draw: Draw) -> tuple[Any, Any, Any]:
+    return draw.batch, draw.latents, draw.key
+
+
+def _stacked(draws: Sequence[Draw]) -> tuple[Any, Any, Any]:
+    batch, latents = (
+        jax.tree.map(lambda *rows: np.stack(rows), *(getattr(draw, part) for draw in draws))
+        for part in ("batch", "latents")
+    )
+    return batch, latents, jnp.stack([draw.key for draw in draws])
+
+
+def _rows_of(latents: Any) -> int:
+    return len(jax.tree.leaves(latents)[0])

@@ -1,0 +1,1 @@
+"""A training run watched from inside, within a budget of time."""

@@ -1,0 +1,1 @@
+"""What follows from one measurement: predicted wander, what-ifs, advice, the verdict and how often it was right."""
