@@ -28,6 +28,16 @@ def show(line: str, done: int, total: int) -> None:
     print(f"{done}/{total} {line}", flush=True)
 
 
+# What stands above this line in a document is kept.
+MARK = "<!-- Everything below is written by benchmarks/diagnosis_suite.py -->\n\n"
+
+
+def before_tables(document: Path) -> str:
+    """The part of a document that is kept, up to the mark."""
+    text = document.read_text(encoding="utf-8") if document.exists() else ""
+    return text[: text.index(MARK) + len(MARK)] if MARK in text else ""
+
+
 def main() -> int:
     """Run what is missing, then print the tables of what is there."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -39,7 +49,7 @@ def main() -> int:
     parser.add_argument("--part", choices=[*PARTS, "widening", "tables"], help="default: verdict and advice")
     parser.add_argument("--axes", nargs="+", choices=AXES[1:], default=AXES[1:], help="of `widening`")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--table", type=Path, metavar="OUT.md", help="also write the tables there")
+    parser.add_argument("--table", type=Path, metavar="OUT.md", help="also write them there, below its mark")
     parser.add_argument("--calibrate", type=Path, metavar="OUT.json", help="also write the product's confidences there")
     options = parser.parse_args()
     options.folder = options.folder or cached_place(options.seed)
@@ -62,7 +72,7 @@ def main() -> int:
     if options.calibrate:
         write_calibration(options.folder, options.calibrate)
     if options.table:
-        write_text(options.table, tables)
+        write_text(options.table, before_tables(options.table) + tables)
     for line in failed:
         print(line, file=sys.stderr)
     return 1 if failed else 0

@@ -10,7 +10,7 @@ from ganscope.claims.suite.advice_scores import ADVISED, Fared
 from ganscope.claims.suite.distribution import AXES
 from ganscope.claims.suite.folder import ADVICE, VERDICT, read_units
 from ganscope.claims.suite.forks import FIXED, GIVEN, arm_name
-from ganscope.claims.suite.statistics import Quality
+from ganscope.claims.suite.statistics import Quality, quality
 from ganscope.claims.suite.verdict_scores import Unit
 from ganscope.claims.suite.verdicts import CHECKPOINTS
 
@@ -26,7 +26,14 @@ def report(folder: str | Path) -> str:
     parts = []
     main, forks = read_units(folder, VERDICT, ["main"]), read_units(folder, ADVICE, ["main"])
     if main:
-        parts += [_classes(main), _verdicts(main), _calibration(main), _sensitivity(main), _further(main)]
+        parts += [
+            _classes(main),
+            _verdicts(main),
+            _groups(main),
+            _calibration(main),
+            _sensitivity(main),
+            _further(main),
+        ]
     if advice_scores.alive(forks):
         parts += [_advice(forks), _what_ifs(forks)]
     wide = [_axis(axis, read_units(folder, VERDICT, [axis]), read_units(folder, ADVICE, [axis])) for axis in AXES[1:]]
@@ -74,6 +81,38 @@ def _verdicts(units: Sequence[Unit]) -> str:
     counts = ", ".join(str(len(verdict_scores.cases_at(units, k))) for k in CHECKPOINTS)
     note = f"Balanced accuracy with its 90 % bootstrap interval, and area under the curve; {counts} cases."
     return f"### Verdicts\n\n{_table(head, rows)}\n\n{note}"
+
+
+# What configurations are told apart by, to see where a verdict holds: title, key, values.
+_GROUPS: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
+    ("loss", "loss", ("ns", "wgan", "hinge", "lsgan")),
+    ("optimizer", "optimizer", ("sgd", "momentum", "adam")),
+    ("memory", "memory", (0.0, 0.5, 0.9)),
+    ("activation", "activation", ("tanh", "leaky_relu")),
+    ("data", "data", ("ring", "grid", "digits")),
+)
+
+
+def _groups(units: Sequence[Unit]) -> str:
+    """The forecast by S within parts of the suite: small numbers, to be read with care."""
+    rows = []
+    for title, key, values in _GROUPS:
+        for value in values:
+            part = [unit for unit in units if unit["configuration"][key] == value]
+            rows.append([f"{title} {value}", str(len(part)), *(_part(part, k) for k in CHECKPOINTS)])
+    smooth = [unit for unit in units if unit["configuration"]["loss"] != "hinge"]
+    rows.append(["all but hinge", str(len(smooth)), *(_part(smooth, k) for k in CHECKPOINTS)])
+    head = ["part", "configurations", *(f"at {k}" for k in CHECKPOINTS)]
+    note = "Balanced accuracy and area under the curve of the forecast by S; the cases are few."
+    return f"### Where the verdict holds\n\n{_table(head, rows)}\n\n{note}"
+
+
+def _part(units: Sequence[Unit], iteration: int) -> str:
+    cases = verdict_scores.cases_at(units, iteration)
+    scores = [case.score for case in cases]
+    truth = [case.fails() for case in cases]
+    found = quality(scores, [score > verdict_scores.THRESHOLD for score in scores], truth)
+    return f"{_share(found.balanced_accuracy)}, AUC {_share(found.auc)} ({found.cases})"
 
 
 def _calibration(units: Sequence[Unit]) -> str:
