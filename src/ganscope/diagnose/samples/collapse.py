@@ -186,7 +186,7 @@ def is_collapsed(
     soft = _soft_coverage(y, x, None if names is None else names[chosen_real], centres, modes, k)
     raw, relative, density = neighbour_numbers(y, x, k)
     spread = float(np.sum(np.var(y, axis=0)) / np.sum(np.var(x, axis=0)))
-    collapsed, reasons = _rule(spread, relative, soft)
+    collapsed, reasons = collapse_rule(spread, relative, soft)
     diverged = excursion > LARGEST_EXCURSION
     if diverged:
         reasons.append(f"samples lie up to {excursion:.3g} data radii from the data's mean: diverged")
@@ -326,7 +326,8 @@ def _soft_coverage(
     return float(order_parameters(samples, centres).soft_coverage)
 
 
-def _rule(spread: float, coverage: float, soft: float | None) -> tuple[bool, list[str]]:
+def collapse_rule(spread: float, coverage: float, soft: float | None) -> tuple[bool, list[str]]:
+    """Whether samples have collapsed, and why; coverage is that of neighbours over the real one, soft that of modes."""
     name, value, least = (
         ("k-NN coverage", coverage, LEAST_COVERAGE) if soft is None else ("soft coverage", soft, LEAST_SOFT_COVERAGE)
     )

@@ -8,6 +8,7 @@ import numpy as np
 
 from ganscope.core.outcome import Outcome
 from ganscope.diagnose.instruments.measurement import Measurement
+from ganscope.diagnose.samples.collapse import POINT_SPREAD, collapse_rule
 from ganscope.diagnose.samples.history import History
 
 # Samples further than this many data radii from the data's mean have left.
@@ -59,16 +60,10 @@ def collapsed(samples: SampleSummary | None) -> Finding | None:
     """Samples that leave most of the data out; without known modes, by nearest neighbours."""
     if samples is None:
         return None
-    spread, soft, near = samples.spread, samples.soft_coverage, samples.knn_coverage
-    if spread < 0.05:
-        return Outcome.COLLAPSED, "small_spread", f"the samples' spread is {spread:.3g} of the data's, below 0.05"
-    if soft is not None and soft < 0.35 and spread < 0.5:
-        text = f"soft coverage {soft:.3g} is below 0.35 and spread {spread:.3g} below 0.5"
-        return Outcome.COLLAPSED, "missing_modes", text
-    if soft is None and near < 1 / 3 and spread < 0.5:
-        text = f"nearest-neighbour coverage {near:.3g} of the real one is below 1/3 and spread {spread:.3g} below 0.5"
-        return Outcome.COLLAPSED, "missing_modes", text
-    return None
+    found, reasons = collapse_rule(samples.spread, samples.knn_coverage, samples.soft_coverage)
+    if not found:
+        return None
+    return Outcome.COLLAPSED, "small_spread" if samples.spread < POINT_SPREAD else "missing_modes", reasons[0]
 
 
 def uninformative(
