@@ -11,6 +11,7 @@ import pytest
 
 import ganscope as gs
 from ganscope.claims.suite import advice_scores, statistics, verdict_scores
+from ganscope.claims.suite.calibrate import calibrated
 from ganscope.claims.suite.distribution import AXES, configuration
 from ganscope.claims.suite.folder import ADVICE, VERDICT, Folder, read_units, write_unit
 from ganscope.claims.suite.games import game_of, losses_of, outputs_of
@@ -19,9 +20,12 @@ from ganscope.claims.suite.tables import report
 from ganscope.claims.suite.targets import target
 from ganscope.core.game import Players
 from ganscope.diagnose.backend import Change, Draw
+from ganscope.diagnose.instruments.measurement import Measurement
 from ganscope.diagnose.jax_functions.backend import JaxBackend
 from ganscope.diagnose.jax_functions.programs import Program, flatten, own_samples, structure_of
 from ganscope.diagnose.rule import Player, UpdateRule
+from ganscope.diagnose.theory.hyper_parameters import Baseline, features
+from ganscope.diagnose.theory.validated import outside
 from ganscope.diagnose.training import Memory, TrainingRequest
 
 GENERATOR_SIZES, DISCRIMINATOR_SIZES = (3, 5, 2), (2, 5, 1)
@@ -399,6 +403,44 @@ def test_verdicts_are_scored():
     assert verdict_scores.score(0.4, {"records": 39, "wander": 0.1}) == 0.4
     assert verdict_scores.score(0.4, {"records": 40, "wander": 0.1}) == pytest.approx(0.2)
     assert verdict_scores.score(1e9, {"records": 40, "wander": None}) == pytest.approx(10)
+
+
+def test_the_product_s_calibration_is_that_of_the_units(tmp_path):
+    units = [made_unit(k, k % 2 == 0, 0.01 if k % 2 == 0 else 1.0) | {"data_radius": 1.0} for k in range(24)]
+    told = calibrated(units)
+    assert [(c["leaning"], c["share"], c["cases"]) for c in told["cells"]][:2] == [
+        ("not converging", 1.0, 12),
+        ("converging", 1.0, 12),
+    ]
+    assert "24 small GANs" in told["source"]
+    baseline = told["hyper_parameters"]
+    assert len(baseline["weights"]) == len(baseline["names"]) + 1 == len(baseline["centre"]) + 1
+    rule = configuration(1, 0).rule
+    known = features(rule, 0.0, 1.0)
+    chance = Baseline(*(tuple(baseline[name]) for name in ("centre", "scale", "weights"))).chance(known)
+    assert 0 < chance < 1
+    assert len(calibrated([*units[:4], *units[4:]])["cells"]) == len(told["cells"])
+    assert not [c for c in calibrated(units[:8])["cells"] if c["cases"] < 5]
+
+
+def test_what_the_benchmark_has_covered():
+    class Sizes:
+        sizes = (1000, 2000)
+
+    usual = Measurement(
+        gs.UpdateRule(), np.ones(1), np.zeros((2, 2)), np.zeros((2, 2)), None, 0.0, np.zeros((1, 4, 2)),
+        np.zeros((4, 2)), 128, 1.0, (1.0, 1.0), 0.1,
+    )  # fmt: skip
+    assert outside(Sizes(), [usual]) == ()
+    assert outside(Sizes(), []) == ()
+    for changed, word in (
+        (dict(batch_size=4), "batches of 4"),
+        (dict(data_radius=1000.0), "data radius of 1e"),
+        (dict(outputs=np.zeros((1, 4, 784))), "samples with 784 axes"),
+    ):
+        assert word in outside(Sizes(), [usual.replace(**changed)])[0]
+    Sizes.sizes = (1000, 10**7)
+    assert "10,000,000 parameters" in outside(Sizes(), [usual])[0]
 
 
 def test_advice_is_scored_against_its_shuffled_control():
