@@ -457,3 +457,78 @@ def test_trees_of_other_libraries(game):
     )
     assert own.backend.sizes == (4 * 8 + 8 + 8 * 2 + 2, 2 * 8 + 8 + 8 + 1)
     assert gs.diagnose(own, **SMALL, fork_iterations=0).outcome in list(gs.Outcome)
+
+
+def test_a_loss_that_is_detached_in_part_is_refused():
+    def partly(theta, phi, batch, z, key):
+        whole, cut = nonsaturating(theta, phi, batch, z, key), detached(theta, phi, batch, z, key)
+        return whole[0], 0.8 * whole[1] + 0.2 * cut[1]
+
+    assert _probed(seeded_game(partly))["T1"].status == "error"
+
+
+def test_losses_that_break_down_on_larger_batches_are_a_verdict():
+    def fragile(theta, phi, batch, z, key):
+        g, d = nonsaturating(theta, phi, batch, z, key)
+        return g, d * (np.nan if len(batch) > 64 else 1.0)
+
+    game = seeded_game(fragile, train_batch_size=80)
+    assert gs.diagnose(game, modes=4, batch_size=64, batches=1, noise_batches=4).outcome == "diverged"
+    assert gs.diagnose(game, modes=4, batch_size=128, batches=1, noise_batches=4).outcome == "diverged"
+    assert gs.predict(game).outcome == "diverged"
+
+
+def test_order_and_discriminator_steps_change_together():
+    game = seeded_game(rule=gs.UpdateRule("simultaneous"))
+    changed = game.replace(discriminator_steps=5, order="alternating")
+    assert (changed.order, changed.discriminator_steps) == ("alternating", 5)
+
+
+def test_counts_of_optax_are_steps():
+    assert gs.Player("adam", 1e-3, step=jnp.asarray(7)).step == 7
+    with pytest.raises(gs.ParameterError, match="step"):
+        gs.Player("adam", 1e-3, step=jnp.asarray([7]))
+    with pytest.raises(gs.ParameterError, match="learning_rate"):
+        gs.Player("sgd", "x")
+
+
+def test_second_moments_that_say_nothing_are_estimated():
+    def with_moments(second):
+        player = gs.Player("adam", 1e-3, second_moment=second, step=100)
+        return ring_game(rule=gs.UpdateRule(generator=player, discriminator=gs.Player("sgd", 1e-3)))
+
+    sizes = ring_game().backend.sizes
+    assert _probed(with_moments(np.zeros(sizes.generator)))["T11"].status == "warning"
+    assert _probed(with_moments(np.ones(sizes.generator)))["T11"].status == "ok"
+    with pytest.raises(gs.ParameterError, match="second_moment"):
+        gs.predict(with_moments(-np.ones(sizes.generator)))
+
+
+def test_a_first_moment_alone_starts_afresh():
+    """Without second moments its steps would be divided by zero."""
+    sizes = ring_game().backend.sizes
+    player = gs.Player("adam", 1e-3, first_moment=np.ones(sizes.generator))
+    plain = gs.UpdateRule(generator=gs.Player("adam", 1e-3), discriminator=gs.Player("sgd", 1e-3))
+    runs = [
+        gs.simulate(ring_game(rule=rule), level="training", iterations=3)["generated_points"]
+        for rule in (plain, plain.replace(generator=player))
+    ]
+    np.testing.assert_array_equal(*runs)
+
+
+def test_very_large_seeds_are_seeds(game):
+    found = gs.diagnose(game, **SMALL, fork_iterations=2, seed=2**64 - 1)
+    assert found.outcome in list(gs.Outcome)
+
+
+def test_a_history_is_of_the_game_s_own_samples(game):
+    with pytest.raises(gs.ParameterError, match="samples with 7 axes"):
+        gs.diagnose(game, **SMALL, fork_iterations=0, history=np.zeros((50, 16, 7)))
+    run = gs.simulate(game, level="training", iterations=2, replicas=2)
+    with pytest.raises(gs.ParameterError, match="one run: select"):
+        gs.diagnose(game, **SMALL, fork_iterations=0, history=run)
+
+
+def test_classes_of_the_data_tell_soft_coverage(game):
+    found = gs.diagnose(game, **SMALL, fork_iterations=0, labels=lambda batch: np.arctan2(*batch.T) > 0)
+    assert 0 < found.report["samples"]["soft_coverage"] <= 1

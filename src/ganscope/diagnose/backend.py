@@ -96,6 +96,10 @@ class Backend(abc.ABC):
     noise_known: bool
 
     @abc.abstractmethod
+    def at(self, point: Point) -> "Backend":
+        """The same game at another checkpoint."""
+
+    @abc.abstractmethod
     def draw(self, seed: int, count: int) -> Draw:
         """A minibatch of `count` samples and latents; equal seeds give equal draws."""
 

@@ -8,12 +8,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import xarray as xr
 
 from ganscope.core.errors import ParameterError
 from ganscope.core.outcome import Outcome
 from ganscope.core.progress import listening, report, step_of
-from ganscope.core.version import package_version
 from ganscope.diagnose.diagnosis import Diagnosis
 from ganscope.diagnose.evidence.races import Arm, Race, race
 from ganscope.diagnose.evidence.training_runs import memory_of
@@ -21,19 +19,18 @@ from ganscope.diagnose.evidence.twin import TwinFork, twin_fork
 from ganscope.diagnose.instruments.full_spectrum import FullSpectrum, full_spectrum
 from ganscope.diagnose.instruments.generator_kernel import GeneratorKernel, generator_kernel
 from ganscope.diagnose.instruments.measurement import Measurement
-from ganscope.diagnose.instruments.mode_damping import damping_ratio, friction
-from ganscope.diagnose.instruments.rotation import whitening
-from ganscope.diagnose.instruments.update_map import multipliers, update_map
+from ganscope.diagnose.instruments.mode_damping import damping_ratio
+from ganscope.diagnose.instruments.rotation import NotFinite, whitening
 from ganscope.diagnose.memory_bound import within_memory
-from ganscope.diagnose.monitoring.monitor import Monitor
-from ganscope.diagnose.probes import ERROR, Probe, TrapError, probes
+from ganscope.diagnose.past import history_of, readings_of
+from ganscope.diagnose.probes import ERROR, WARNING, Probe, TrapError, probes
 from ganscope.diagnose.real_game import RealGame
+from ganscope.diagnose.report import Findings, report_of
 from ganscope.diagnose.samples.collapse import Collapse, order_statistics
 from ganscope.diagnose.samples.history import History
 from ganscope.diagnose.settings import DiagnoseSettings
 from ganscope.diagnose.theory import virtual
 from ganscope.diagnose.theory.advice import Advice, GammaSweep, advise, gamma_sweep
-from ganscope.diagnose.theory.assumptions import assumptions
 from ganscope.diagnose.theory.predicted import measurements_of
 from ganscope.diagnose.theory.validated import outside
 from ganscope.diagnose.theory.verdict import Judgement, judge
@@ -73,7 +70,8 @@ def diagnose(
         quick: One small measurement instead of three full ones, no forked races.
         history: The run so far: records of the outputs at fixed latents, `[records, latents, d]` equally spaced, a
             training run of `simulate`, or the run's `Monitor`. From 40 records on the observed wander counts.
-        labels, modes_of_data, features: Knowledge about the data for the collapse check, as `is_collapsed` takes it.
+        labels: batch -> class of every real sample, for the collapse check; modes_of_data, features: as `is_collapsed`
+            takes them.
         progress: Called as (label, done, total); None reports to whoever listens.
         settings: Any of `DiagnoseSettings`: modes, batch_size, batches, noise_batches, horizon, threshold, gammas,
             convention, dtype, full_spectrum, fork_iterations, fork_seeds, seed, ...
@@ -128,6 +126,7 @@ class _Run:
         self.history = history
         self.knowledge = knowledge
         self.notes: list[str] = list(settings.warnings)
+        self.by_batch_size: dict[int, float] = {}
 
     @contextlib.contextmanager
     def _stage(self, name: str) -> Iterator[None]:
@@ -147,14 +146,19 @@ class _Run:
                 raise TrapError(found)
         measurements: Sequence[Measurement] = []
         with self._stage("measurement"):
-            if finite and self._losses_finite():
-                measurements, self.settings = within_memory(self._measured, settings, game)
-                settings = self.settings
-            else:
-                finite = False
+            finite = finite and self._losses_finite()
+            try:
+                if finite:
+                    measurements, self.settings = within_memory(self._measured, settings, game)
+                    settings = self.settings
+                    self._both_sizes(found, measurements)
+            except NotFinite:
+                finite, measurements = False, []
         with self._stage("samples"):
             samples = self._samples() if finite else None
-            history = _history(self.history, game, samples)
+            seen = measurements[0].outputs if measurements else None
+            radius = measurements[0].data_radius if measurements else 1.0
+            history = history_of(self.history, None if seen is None else seen.shape[2], radius)
         with self._stage("spectrum"):
             kernel = self._kernel(measurements)
             whole = self._full_spectrum(measurements)
@@ -177,9 +181,12 @@ class _Run:
             forks = self._race(advice, measurements)
         advice = tuple(_verified(one, forks) for one in advice)
         report("diagnosis", len(_STAGES), len(_STAGES), "done")
-        told = self._report(
-            found, measurements, samples, history, kernel, whole, judged, sweep, what_ifs, advice, twin, forks
-        )
+        findings = Findings(
+            found, measurements, samples, history, kernel, whole, judged, sweep, what_ifs, advice, twin, forks,
+            self.notes, self.by_batch_size,
+        )  # fmt: skip
+        readings, cost = readings_of(self.history), self._cost(measurements)
+        told = report_of(game, settings, findings, quick=self.quick, readings=readings, cost=cost)
         wander = told["prediction"]["predicted_wander"]["median"]
         return Diagnosis(
             judged, wander, tuple(told["assumptions"]), tuple(found), what_ifs, advice, told["verification"],
@@ -227,6 +234,20 @@ class _Run:
         if len(spent) > 1:
             self.compile_seconds = max(float(spent[0] - np.median(spent[1:])), 0.0)
         return made
+
+    def _both_sizes(self, found: Sequence[Probe], measurements: Sequence[Measurement]) -> None:
+        """Samples that the batch couples: what the training's own batch size says, beside that of the measurement."""
+        coupled = any(probe.id == "T3" and probe.status == WARNING for probe in found)
+        size = max(self.game.train_batch_size, 8)
+        if not coupled or size == self.settings.batch_size or measurements[0].outputs is None:
+            return
+        own = measurements_of(self.game, dataclasses.replace(self.settings, batch_size=size, batches=1))
+        wander = [virtual.forecast(one, self.settings.horizon).predicted_wander for one in (*measurements, *own)]
+        self.by_batch_size = {self.settings.batch_size: float(np.median(wander[:-1])), size: wander[-1]}
+        self.notes.append(
+            "batch-coupled samples: predicted wander "
+            + " and ".join(f"{w:.3g} data radii on batches of {n}" for n, w in self.by_batch_size.items())
+        )
 
     def _samples(self) -> Collapse | None:
         labels, modes, features = self.knowledge
@@ -329,59 +350,6 @@ class _Run:
             seed=settings.seed,
         )
 
-    # The report --------------------------------------------------------------------------------------------------
-
-    def _report(
-        self,
-        found: Sequence[Probe],
-        measurements: Sequence[Measurement],
-        samples: Collapse | None,
-        history: History | None,
-        kernel: GeneratorKernel | None,
-        whole: FullSpectrum | None,
-        judged: Judgement,
-        sweep: GammaSweep | None,
-        what_ifs: Sequence[WhatIf],
-        advice: Sequence[Advice],
-        twin: TwinFork | None,
-        forks: Race | None,
-    ) -> dict[str, Any]:
-        game, settings = self.game, self.settings
-        warned = [f"{p.id}: {p.message}" for p in found if p.status == "warning"]
-        observed = history.observed_wander if history is not None else None
-        return {
-            "version": package_version(),
-            "game": {
-                "backend": game.backend.name,
-                "generator_parameters": int(game.backend.sizes.generator),
-                "discriminator_parameters": int(game.backend.sizes.discriminator),
-                "rule": game.rule.to_dict(),
-                "gradient_penalty": game.gradient_penalty,
-                "gradient_penalty_full_convention": game.gradient_penalty / 2,
-                "other_penalty": game.has_other_penalty and game.change.removed == 0,
-                "data_radius": measurements[0].data_radius if measurements else float("nan"),
-                "train_batch_size": game.train_batch_size,
-                "iteration": game.iteration,
-            },
-            "probes": [probe.to_dict() for probe in found],
-            "assumptions": [*assumptions(measurements), *warned, *self.notes],
-            "spectrum": _spectrum(measurements, whole),
-            "prediction": _prediction(measurements, observed, settings),
-            "verdict": judged.to_dict(),
-            "what_if": [one.to_dict() for one in what_ifs],
-            "gamma_sweep": sweep.to_dict() if sweep else None,
-            "advice": [one.to_dict() for one in advice],
-            "verification": {
-                "twin": twin.to_dict() if twin else None,
-                "forks": forks.to_dict() if forks else None,
-            },
-            "kernel": kernel.to_dict() if kernel is not None else None,
-            "samples": samples.to_dict() if samples is not None else None,
-            "history": _readings(self.history),
-            "cost": self._cost(measurements),
-            "provenance": {"seed": settings.seed, "quick": self.quick, "settings": settings.to_dict()},
-        }
-
     def _cost(self, measurements: Sequence[Measurement]) -> dict[str, Any]:
         """Seconds, and what they are worth without compilation of the measurement, as far as that is known.
 
@@ -443,86 +411,3 @@ def _remaining(game: RealGame) -> int | None:
     if game.iteration is None or game.planned_iterations is None:
         return None
     return max(game.planned_iterations - game.iteration, 0)
-
-
-def _history(given: Any, game: RealGame, samples: Collapse | None) -> History | None:
-    """What was given of the run so far, as records of outputs; a monitor remembers centres alone."""
-    if given is None:
-        return None
-    if isinstance(given, History):
-        return given
-    radius = samples.data_radius if samples is not None else 1.0
-    if isinstance(given, Monitor):
-        centres = given.centres  # of which wander is made: as good as one sample per record
-        return History(centres[:, None], radius) if centres.size else None
-    if isinstance(given, xr.Dataset):
-        if "generated_points" not in given:
-            raise ParameterError("history", list(given.data_vars), "a run of level 'training'")
-        return History(given["generated_points"].transpose("time", "sample", "axis").values, radius)
-    try:
-        outputs = np.asarray(given, np.float64)
-    except (TypeError, ValueError):
-        raise ParameterError(
-            "history", type(given).__name__, "an array (records, latents, d), a run or a Monitor"
-        ) from None
-    return History(outputs.reshape(*outputs.shape[:2], -1) if outputs.ndim > 3 else outputs, radius)
-
-
-def _readings(given: Any) -> list[dict[str, Any]]:
-    return [dataclasses.asdict(one) for one in given.history] if isinstance(given, Monitor) else []
-
-
-def _spectrum(measurements: Sequence[Measurement], whole: FullSpectrum | None) -> dict[str, Any]:
-    """Rotation, damping and multipliers of the reduced game; the first batch, except for numbers over all of them."""
-    if not measurements:
-        return {}
-    first = measurements[0]
-    own = multipliers(virtual.virtual_map(first))
-    full = multipliers(update_map(first.jacobian, first.modes, first.rule))
-    leading = own.values[0] if len(own.values) else 0j
-    turning = abs(np.angle(leading))
-    return {
-        "sigma": first.sigma.tolist(),
-        "friction": friction(first).tolist(),
-        "damping_ratio": damping_ratio(first).tolist(),
-        "multipliers_virtual": [[v.real, v.imag] for v in own.values.tolist()],
-        "multipliers_full": [[v.real, v.imag] for v in full.values.tolist()],
-        "radius_virtual": float(abs(leading)),
-        "radius_full": float(abs(full.values[0])) if len(full.values) else 0.0,
-        "rightmost": [mode.to_dict() for mode in whole.rightmost] if whole else [],
-        "batches": [
-            {"real_min": low, "real_median": middle, "real_max": high} for low, middle, high in whole.batches
-        ] if whole else [],
-        "period": float(2 * np.pi / turning) if turning > 1e-12 else float("inf"),
-        "growth": float(abs(leading)),
-    }  # fmt: skip
-
-
-def _prediction(
-    measurements: Sequence[Measurement], observed: float | None, settings: DiagnoseSettings
-) -> dict[str, Any]:
-    nothing = float("nan")
-    told: dict[str, Any] = {
-        "predicted_wander": {"min": nothing, "median": nothing, "max": nothing},
-        "particle_wander": nothing,
-        "growth_virtual": nothing,
-        "signal_to_noise": nothing,
-        "observed_wander": observed,
-    }
-    if not measurements:
-        return told
-    told["growth_virtual"] = float(np.median([virtual.growth(one) for one in measurements]))
-    told["signal_to_noise"] = float(np.median([one.signal_to_noise for one in measurements]))
-    if measurements[0].outputs is not None:
-        seen = [virtual.forecast(one, settings.horizon, settings.advice_horizon) for one in measurements]
-        wander = [one.predicted_wander for one in seen]
-        told["predicted_wander"] = {
-            "min": float(min(wander)),
-            "median": float(np.median(wander)),
-            "max": float(max(wander)),
-        }
-        told["particle_wander"] = float(np.median([one.particle_wander for one in seen]))
-    return told
-
-
-__all__ = ["Outcome", "diagnose"]

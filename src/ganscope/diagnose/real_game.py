@@ -36,6 +36,8 @@ WHAT_IFS = (
     "train_batch_size",
     "instance_noise",
 )
+# What-ifs that are the update rule's own.
+_OF_THE_RULE = ("discriminator_steps", "order")
 
 
 class RealGame(Game):
@@ -369,8 +371,10 @@ class RealGame(Game):
             if name not in WHAT_IFS:
                 raise unknown_name("parameter", name, WHAT_IFS)
         for name in WHAT_IFS:
-            if name in changes:
+            if name in changes and name not in _OF_THE_RULE:
                 game._change(name, changes[name])
+        together = {name: changes[name] for name in _OF_THE_RULE if name in changes}
+        game.rule = game.rule.replace(**together)  # checked together: their order must not matter
         return game
 
     def _change(self, name: str, value: Any) -> None:
@@ -386,10 +390,6 @@ class RealGame(Game):
             self.change = Change(added, removed, number(name, value, at_least=0))
         elif name == "train_batch_size":
             self._train_batch_size = integer(name, value, at_least=1)
-        elif name == "discriminator_steps":
-            self.rule = self.rule.replace(discriminator_steps=integer(name, value, at_least=1))
-        elif name == "order":
-            self.rule = self.rule.replace(order=one_of(name, value, ORDERS))
         elif name in ("generator_lr", "discriminator_lr"):
             which = name.removesuffix("_lr")
             player = getattr(self.rule, which)
@@ -458,8 +458,24 @@ class RealGame(Game):
 
         if options:
             raise unknown_name("option", sorted(options)[0], ["at", "rule"])
-        game = self if at is None else self.at(*Players(*at))
+        game = self if at is None else self._elsewhere(at)
         return local_spectrum(game, None if rule is None else one_of("rule", rule, ORDERS))
+
+    def _elsewhere(self, at: Any) -> "RealGame":
+        """The game at other parameters `(generator, discriminator)`, flat arrays or, of JAX, trees."""
+        try:
+            generator, discriminator = at
+        except (TypeError, ValueError):
+            raise ParameterError("at", at, "a pair (generator, discriminator) of parameters") from None
+        if self.backend.name == "jax":
+            return self.at(generator, discriminator)
+        point = Players(*(real_array("at", part, ndim=1) for part in (generator, discriminator)))
+        if tuple(map(len, point)) != tuple(self.backend.sizes):
+            raise ParameterError("at", tuple(map(len, point)), f"flat arrays of {tuple(self.backend.sizes)} numbers")
+        game = copy.copy(self)
+        game.backend = self.backend.at(point)
+        game.origin, game.measured = game, {}
+        return game
 
 
 def _with_memory(player: Player, name: str, value: Any) -> Player:

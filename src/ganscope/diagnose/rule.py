@@ -59,7 +59,10 @@ class Player:
 
     def __post_init__(self) -> None:
         one_of("kind", self.kind, KINDS)
-        rate = np.asarray(self.learning_rate, np.float64)
+        try:
+            rate = np.asarray(self.learning_rate, np.float64)
+        except (TypeError, ValueError):
+            rate = np.full(1, np.nan)
         if rate.ndim > 1 or not np.all(np.isfinite(rate)) or not np.all(rate > 0):
             raise ParameterError("learning_rate", self.learning_rate, "a finite number > 0, or one per parameter")
         for name in ("momentum", "beta1"):
@@ -69,7 +72,9 @@ class Player:
             raise ParameterError("beta2", self.beta2, "a number in (0, 1)")
         number("eps", self.eps, at_least=0)
         if self.step is not None:
-            integer("step", self.step, at_least=0)
+            given: Any = self.step
+            whole = given.item() if getattr(given, "ndim", None) == 0 else given  # optax counts in arrays
+            object.__setattr__(self, "step", integer("step", whole, at_least=0))
         if self.kind == "sgd" and self.momentum > 0:
             object.__setattr__(self, "kind", "momentum")
 

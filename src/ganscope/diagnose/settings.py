@@ -9,12 +9,14 @@ import numpy as np
 
 from ganscope.core.checks import integer, number, numbers_in, one_of
 from ganscope.core.errors import ParameterError, unknown_name
+from ganscope.core.random import stream_of
 from ganscope.diagnose.theory.advice import GRID
 from ganscope.diagnose.theory.virtual import ADVICE_HORIZON, HORIZON
 
 CONVENTIONS = ("half", "full")
 DTYPES = ("float64", "float32")
 LARGEST_MODES = 128
+_LARGEST_SEED = 2**48
 _HORIZONS = (16, 65536)
 
 # A cheap measurement: on small GANs it fell on the full one's side of the threshold in 30 of 31 cases.
@@ -91,6 +93,8 @@ class DiagnoseSettings:
     def __post_init__(self) -> None:
         for name, least in _INTEGERS.items():
             self._set(name, integer(name, getattr(self, name), at_least=least))
+        if self.seed >= _LARGEST_SEED:  # the libraries' generators take smaller ones
+            self._set("seed", stream_of(f"seed {self.seed}") % _LARGEST_SEED)
         for name in ("train_batch_size", "every"):
             if getattr(self, name) is not None:
                 self._set(name, integer(name, getattr(self, name), at_least=1))

@@ -79,9 +79,15 @@ def _distances(made: npt.NDArray[np.float64], real: npt.NDArray[np.float64]) -> 
 def memory_of(rule: UpdateRule, sizes: Players) -> Memory:
     """The optimizers' memory as the players tell it; zeros where they tell nothing."""
     players = (rule.generator, rule.discriminator)
-    first = [_moment(player.first_moment, size) for player, size in zip(players, sizes, strict=True)]
+    # an adaptive optimizer without second moments is a fresh one: a first moment alone would meet a divisor of zero
+    told = [
+        player.second_moment is not None if player.adaptive else player.first_moment is not None for player in players
+    ]
+    first = [
+        _moment(player.first_moment if known else None, size)
+        for player, known, size in zip(players, told, sizes, strict=True)
+    ]
     second = [_moment(player.second_moment, size) for player, size in zip(players, sizes, strict=True)]
-    told = [player.second_moment is not None or player.first_moment is not None for player in players]
     # second moments without a step count are as good as very old
     steps = [
         0 if not known else player.step if player.step is not None else 10**6

@@ -7,7 +7,15 @@ import numpy.typing as npt
 
 from ganscope.diagnose.backend import Backend, Change
 from ganscope.diagnose.instruments.measurement import Measurement
-from ganscope.diagnose.instruments.rotation import Whitening, directions, projected, reduced, rotation_modes, whitening
+from ganscope.diagnose.instruments.rotation import (
+    NotFinite,
+    Whitening,
+    directions,
+    projected,
+    reduced,
+    rotation_modes,
+    whitening,
+)
 from ganscope.diagnose.rule import UpdateRule
 
 Array = npt.NDArray[np.float64]
@@ -82,6 +90,8 @@ def measure(
         bare = bare - game.gradient_penalty * penalty
     minibatches = backend.draws(_seed(seed, 1), game.train_batch_size, settings.noise_batches)
     velocities = backend.velocities(point, minibatches, change)
+    if not np.all(np.isfinite(velocities)) or not np.all(np.isfinite(jacobian)):
+        raise NotFinite("velocities of training minibatches, or the Jacobian, are not finite")
     mean, noise = _mean_and_noise(velocities, unit)
     n_g = backend.sizes.generator
     outputs = None

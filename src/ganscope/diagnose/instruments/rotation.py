@@ -13,11 +13,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ganscope.core.errors import ParameterError
 from ganscope.core.game import Players
 from ganscope.diagnose.backend import UNCHANGED, Backend, Change, Linearised
 from ganscope.diagnose.rule import YOUNG_STEPS, Player, UpdateRule, scale
 
 Array = npt.NDArray[np.float64]
+
+
+class NotFinite(RuntimeError):
+    """Losses or their derivatives are not finite where a measurement needs them: the run has diverged."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,9 +47,19 @@ class Whitening:
 
 
 def needs_second_moments(player: Player) -> bool:
-    """Whether an adaptive optimizer's second moments are missing or too young to be trusted."""
-    young = player.step is not None and player.step < YOUNG_STEPS
-    return player.adaptive and (player.second_moment is None or young)
+    """Whether an adaptive optimizer's second moments are missing, all zero, or too young to be trusted.
+
+    Raises:
+        ParameterError: If some are negative or not finite.
+    """
+    if not player.adaptive:
+        return False
+    if player.second_moment is None or (player.step is not None and player.step < YOUNG_STEPS):
+        return True
+    stored = np.asarray(player.second_moment, np.float64)
+    if not np.all(np.isfinite(stored)) or np.any(stored < 0):
+        raise ParameterError("second_moment", "negative or not finite", "running means of squared gradients")
+    return not np.any(stored)
 
 
 def whitening(backend: Backend, rule: UpdateRule, batch_size: int, seed: int, change: Change = UNCHANGED) -> Whitening:
@@ -104,7 +119,7 @@ def rotation_modes(
     for _ in range(power_rounds):
         left = _orthonormal(_forward(linearised, unit, right))
         right = _orthonormal(_back(linearised, unit, left))
-    image = _forward(linearised, unit, right)  # rows B v_j
+    image = _finite(_forward(linearised, unit, right))  # rows B v_j
     vectors, sigma, turn = np.linalg.svd(image.T, full_matrices=False)
     return Rotation(sigma[:modes], np.ascontiguousarray(vectors.T[:modes]), turn[:modes] @ right)
 
@@ -117,8 +132,14 @@ def _back(linearised: Linearised, unit: Whitening, rows: Array) -> Array:
     return linearised.mixed_adjoints(rows * unit.generator) * unit.discriminator
 
 
+def _finite(rows: Array) -> Array:
+    if not np.all(np.isfinite(rows)):
+        raise NotFinite("the derivative of the velocity is not finite on the batch of the measurement")
+    return rows
+
+
 def _orthonormal(rows: Array) -> Array:
-    basis: Array = np.linalg.qr(rows.T)[0].T
+    basis: Array = np.linalg.qr(_finite(rows).T)[0].T
     return np.ascontiguousarray(basis)
 
 

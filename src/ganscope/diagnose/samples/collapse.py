@@ -21,9 +21,14 @@ from ganscope.core.checks import integer, number, real_array
 from ganscope.core.errors import ParameterError
 from ganscope.core.random import check_seed
 from ganscope.diagnose.backend import Backend
+from ganscope.diagnose.samples.mode_shares import (
+    Modes,
+    checked_labels,
+    checked_modes,
+    soft_coverage_of_classes,
+    soft_coverage_of_modes,
+)
 from ganscope.diagnose.samples.statistics import effective_rank, energy_distance, neighbour_numbers
-from ganscope.games.particle.labelled import labelled_order_parameters
-from ganscope.games.particle.order_parameters import order_parameters
 
 Array = npt.NDArray[np.float64]
 
@@ -39,8 +44,6 @@ LARGEST_EXCURSION = 20.0
 _LARGEST = 1e100
 # Latents that a checkpoint's own samples come from are drawn apart from every other use of a seed.
 _SEED_APART = 7_001
-
-Modes = tuple[npt.ArrayLike, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,17 +119,21 @@ def is_collapsed(
     collapse either; `energy_distance` and `density` tell.
 
     At most 256 generated and 512 real samples are looked at, drawn with the seed. Beyond 64 coordinates distances
-    say little: without `features` the data's leading 64 principal components are compared, which `notes` says.
+    say little: without `features`, neighbours and distances are those in the leading 64 principal components of one
+    half of the data, between the samples and the other half, which `notes` says; spread, effective rank and centre
+    are those of all coordinates.
 
     Args:
         samples: Generated, shape `[n, ...]`, flattened to `[n, d]`; at least 2 k of them.
         data: Real, shape `[m, ...]` with the same d; at least 4 k rows.
         labels: Class of each row of the data, shape `[m]`: soft coverage from votes of the k nearest data points.
-        modes: Centres `[M, d]` and their standard deviation (of a mixture): soft coverage from nearness to them. In the
-            coordinates of the features, if there are any.
+        modes: Centres `[M, d]` and their standard deviation (of a mixture): soft coverage from nearness to them, that
+            deviation wide, but no wider than a quarter of the distance between neighbouring modes; 0 counts the nearest
+            mode alone. In the coordinates of the features, if there are any.
         features: What to compare instead of the samples themselves: a function from some rows to `[rows, d']`, or a
             pair of arrays, one row per sample and per row of the data.
-        k: Neighbours, at least 1.
+        k: Neighbours, at least 1; fewer than half of the rows of the data that are looked at (a quarter in principal
+            components).
         seed: Of the choice of rows.
         data_radius: R, if it is known; None: that of the rows looked at.
 
@@ -134,8 +141,8 @@ def is_collapsed(
         The answer, usable as a condition. Samples that are not finite are `diverged`, not collapsed, and not an error.
 
     Raises:
-        ParameterError: If there are too few samples, shapes do not fit, the data are not finite or do not vary, or
-            both labels and modes are given.
+        ParameterError: If there are too few samples, shapes do not fit, the data are not finite or do not vary, k is
+            out of range, or both labels and modes are given.
 
     References:
         Naeem, Oh, Uh, Choi, Yoo. Reliable fidelity and diversity metrics for generative models. ICML 2020.
@@ -147,10 +154,10 @@ def is_collapsed(
         raise ParameterError("samples", f"shape {np.shape(samples)}", f"{real.shape[1]} numbers per row, as the data")
     if not np.all(np.isfinite(real)):
         raise ParameterError("data", "NaN or infinities", "finite numbers")
-    names = _labels(labels, len(real))
+    names = checked_labels(labels, len(real))
     if names is not None and modes is not None:
         raise ParameterError("modes", "given beside labels", "modes or labels, not both")
-    centres = _modes(modes)
+    known_modes = checked_modes(modes)
     pair = _feature_pair(features, len(fake), len(real))
     chosen_real = _choice(generator, len(real), 2 * COUNT)
     chosen_fake = _choice(generator, len(fake), COUNT)
@@ -172,19 +179,29 @@ def is_collapsed(
         if x.shape[1] != y.shape[1]:
             raise ParameterError("features", f"{y.shape[1]} and {x.shape[1]} numbers", "equally many for both")
         notes.append(f"compared {x.shape[1]} features of the samples")
-    elif x.shape[1] > LARGEST_DIMENSION:
-        mean = x.mean(axis=0)
-        axes = np.linalg.svd(x - mean, full_matrices=False)[2][:LARGEST_DIMENSION].T
-        notes.append(f"compared in the data's leading {axes.shape[1]} principal components of {x.shape[1]}")
-        if centres is not None and centres.shape[1] == x.shape[1]:
-            centres = (centres - mean) @ axes
-        x, y = (x - mean) @ axes, (y - mean) @ axes
+    # What neighbours and distances are taken of.
+    near_x, near_y = x, y
+    if features is None and x.shape[1] > LARGEST_DIMENSION:
+        # Axes follow the rows that they are fitted to: the samples have to be compared with others.
+        fitted, near_x = x[: len(x) // 2], x[len(x) // 2 :]
+        chosen_real = chosen_real[len(x) // 2 :]
+        mean, axes = fitted.mean(axis=0), _axes(fitted, min(LARGEST_DIMENSION, len(fitted) - 1))
+        notes.append(f"neighbours in the data's leading {axes.shape[1]} principal components of {x.shape[1]}")
+        if known_modes is not None and known_modes[0].shape[1] == x.shape[1]:
+            known_modes = (known_modes[0] - mean) @ axes, known_modes[1]
+        near_x, near_y = (near_x - mean) @ axes, (y - mean) @ axes
+    if k >= len(near_x) // 2:
+        raise ParameterError("k", k, f"less than {len(near_x) // 2}, the rows of the data that neighbours are among")
     # Lengths in features have a radius of their own.
     own_radius = radius if features is None else math.sqrt(float(np.sum(np.var(x, axis=0))))
     if not own_radius > 0:
         raise ParameterError("features", "equal for all data", "features that vary")
-    soft = _soft_coverage(y, x, None if names is None else names[chosen_real], centres, modes, k)
-    raw, relative, density = neighbour_numbers(y, x, k)
+    soft = None
+    if names is not None:
+        soft = soft_coverage_of_classes(near_y, near_x, names[chosen_real], k)
+    elif known_modes is not None:
+        soft = soft_coverage_of_modes(near_y, *known_modes)
+    raw, relative, density = neighbour_numbers(near_y, near_x, k)
     spread = float(np.sum(np.var(y, axis=0)) / np.sum(np.var(x, axis=0)))
     collapsed, reasons = collapse_rule(spread, relative, soft)
     diverged = excursion > LARGEST_EXCURSION
@@ -198,7 +215,7 @@ def is_collapsed(
         density=density,
         spread=spread,
         effective_rank=effective_rank(y) / max(effective_rank(x[: len(y)]), 1.0),
-        energy_distance=energy_distance(y, x) / own_radius,
+        energy_distance=energy_distance(near_y, near_x) / own_radius,
         soft_coverage=soft,
         largest_excursion=excursion,
         centre=float(np.linalg.norm(y.mean(axis=0) - x.mean(axis=0))) / own_radius,
@@ -214,7 +231,7 @@ def is_collapsed(
 def order_statistics(
     backend: Backend,
     seed: int = 0,
-    labels: npt.ArrayLike | None = None,
+    labels: Callable[[Any], Any] | npt.ArrayLike | None = None,
     modes: Modes | None = None,
     features: Callable[[Any], Any] | None = None,
     data_radius: float | None = None,
@@ -224,7 +241,7 @@ def order_statistics(
     Args:
         backend: The checkpoint.
         seed: Of latents and data.
-        labels: Classes of the rows of that data, which only data in a fixed order can have.
+        labels: batch -> classes of its rows; or these themselves, which only data in a fixed order can have.
         modes, features, data_radius: As for `is_collapsed`.
     """
     if not backend.samples_known:
@@ -232,7 +249,8 @@ def order_statistics(
     draw = backend.draw(seed + _SEED_APART, 2 * COUNT)
     real = backend.real_samples(draw)
     fake = backend.outputs(backend.point.generator, backend.latents(seed + _SEED_APART, COUNT))
-    found = is_collapsed(fake, real, labels, modes, features, seed=seed, data_radius=data_radius)
+    names: Any = labels(draw.batch) if callable(labels) else labels
+    found = is_collapsed(fake, real, names, modes, features, seed=seed, data_radius=data_radius)
     if not backend.scores_known:
         return found
     with np.errstate(all="ignore"):
@@ -251,24 +269,6 @@ def _rows(name: str, value: Any, least: int) -> npt.NDArray[Any]:
     if len(array) < least or not array.size:
         raise ParameterError(name, f"shape {array.shape}", f"at least {least} rows")
     return array.reshape(len(array), -1)
-
-
-def _labels(labels: npt.ArrayLike | None, count: int) -> npt.NDArray[Any] | None:
-    if labels is None:
-        return None
-    names = np.asarray(labels)
-    if names.shape != (count,):
-        raise ParameterError("labels", f"shape {names.shape}", f"one label per row of the data, shape ({count},)")
-    return names
-
-
-def _modes(modes: Modes | None) -> Array | None:
-    if modes is None:
-        return None
-    if not isinstance(modes, tuple | list) or len(modes) != 2:
-        raise ParameterError("modes", modes, "a pair of centres, shape [M, d], and their standard deviation")
-    number("modes", modes[1], at_least=0)
-    return real_array("modes", modes[0], ndim=2)
 
 
 def _feature_pair(features: Any, samples: int, data: int) -> tuple[Array, Array] | None:
@@ -306,24 +306,18 @@ def _farthest(rows: npt.NDArray[Any], centre: Array) -> float:
     return largest
 
 
+def _axes(data: Array, count: int) -> Array:
+    """The leading principal axes, shape `[d, count]`, fewer if there are fewer rows or coordinates."""
+    axes: Array = np.linalg.svd(data - data.mean(axis=0), full_matrices=False)[2][:count].T
+    return axes
+
+
 def _plane(data: Array) -> Array:
     """The first two principal axes, shape `[d, 2]`; a line has a second axis of zeros."""
-    axes = np.linalg.svd(data - data.mean(axis=0), full_matrices=False)[2][:2]
+    axes = _axes(data, 2).T
     # Signs are free: fix them, so that pictures of one game look alike.
     axes = axes * np.sign(axes[np.arange(len(axes)), np.argmax(np.abs(axes), axis=1)])[:, None]
     return np.pad(axes, ((0, 2 - len(axes)), (0, 0))).T
-
-
-def _soft_coverage(
-    samples: Array, data: Array, labels: npt.NDArray[Any] | None, centres: Array | None, modes: Modes | None, k: int
-) -> float | None:
-    if labels is not None:
-        return float(labelled_order_parameters(samples, data, labels, neighbours=k).soft_coverage)
-    if centres is None or modes is None:
-        return None
-    if centres.shape[1] != samples.shape[1]:
-        raise ParameterError("modes", f"shape {centres.shape}", f"centres with {samples.shape[1]} coordinates")
-    return float(order_parameters(samples, centres).soft_coverage)
 
 
 def collapse_rule(spread: float, coverage: float, soft: float | None) -> tuple[bool, list[str]]:

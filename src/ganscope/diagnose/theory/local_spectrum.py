@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ganscope.analysis.spectrum import spectrum_from_values
+from ganscope.core.errors import NotApplicable
 from ganscope.core.outcome import Spectrum
 from ganscope.diagnose.instruments.rotation import whitening
 from ganscope.diagnose.instruments.update_map import update_map
@@ -30,6 +31,8 @@ def local_spectrum(game: "RealGame", rule: str | None) -> Spectrum:
         draw = game.backend.draw(settings.seed, settings.batch_size)
         linearised = game.backend.linearise(game.backend.point, draw, game.change)
         jacobian = (linearised.products(np.diag(unit.both)) * unit.both).T
+        if not np.all(np.isfinite(jacobian)):
+            raise NotApplicable("the Jacobian is not finite here: there is no spectrum")
         split = sizes.generator
     else:
         jacobian = measured_as(game, settings)[0].jacobian

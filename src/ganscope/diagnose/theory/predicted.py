@@ -10,7 +10,7 @@ from ganscope.core.outcome import Outcome, Prediction
 from ganscope.diagnose.instruments.measure import data_radius, measure
 from ganscope.diagnose.instruments.measurement import Measurement
 from ganscope.diagnose.instruments.mode_damping import damping_ratio
-from ganscope.diagnose.instruments.rotation import whitening
+from ganscope.diagnose.instruments.rotation import NotFinite, whitening
 from ganscope.diagnose.samples.collapse import order_statistics
 from ganscope.diagnose.settings import DiagnoseSettings
 from ganscope.diagnose.theory import virtual
@@ -74,7 +74,12 @@ def predicted(game: "RealGame") -> Prediction:
     sizes = tuple(game.backend.sizes)
     settings = DiagnoseSettings.from_options({}, sizes=(sizes[0], sizes[1]))
     finite = all(bool(np.all(np.isfinite(part))) for part in game.backend.point)
-    measurements: Sequence[Measurement] = measured_as(game, settings) if finite else []
+    measurements: Sequence[Measurement] = []
+    if finite:
+        try:
+            measurements = measured_as(game, settings)
+        except NotFinite:
+            finite = False
     samples = _samples(game, settings)
     judged = judge(measurements, samples, finite=finite, threshold=settings.threshold, horizon=settings.horizon)
     rates: dict[str, Any] = {}
