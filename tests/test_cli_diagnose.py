@@ -168,6 +168,73 @@ def test_modules_beside_the_file_are_found_and_nothing_stays_on_the_path(call):
     sys.modules.pop("beside_the_factory")
 
 
+def test_what_the_benchmark_did_not_cover_is_told_on_its_own_line(call, monkeypatch):
+    report = diagnosis_example()
+    report["verdict"] |= {"confidence": None, "confidence_source": "unvalidated: the benchmark had nothing with 9 axes"}
+    report["spectrum"]["damping_ratio"][0] = -2.4
+    report["what_if"][0]["predicted_wander"] = 6470.0
+    monkeypatch.setattr(Fake, "to_dict", lambda self: report)
+    out = told(call("a.py:game"))
+    assert "confidence not stated (unvalidated)\nUnvalidated: the benchmark had nothing with 9 axes.\n" in out
+    assert "driven: the discriminator's own curvature" in out
+    assert "unstable [6470]" in out
+    assert "unstable: the linear picture runs away" in out
+
+
+# The log of a monitor
+
+SIZES = {"backend": "jax", "sizes": [4, 9], "latents": 256}
+
+
+def log_of(records, game=SIZES, **header):
+    lines = [{"log": "ganscope monitor", "version": 1, "game": game} | header, *records]
+    return "".join(f"{json.dumps(line)}\n" for line in lines)
+
+
+def record(iteration, centre):
+    return {"iteration": iteration, "margin": 0.3, "centre_of_mass": centre}
+
+
+def test_the_log_of_a_monitor_becomes_the_history(call):
+    lines = [record(20, [0.0, 1.0]), {"iteration": 20, "margin": 0.1}, record(40, [1.0, 1.0]), record(60, [2.0, "nan"])]
+    lines = [lines[0], record(30, [9.0, 9.0]), record(40, [8.0, 8.0]), record(30, [0.5, 1.0]), *lines[2:]]
+    Path("run.jsonl").write_text(log_of(lines) + '{"iteration": 80, "cent')  # torn by a crash
+    told(call("a.py:game", "--history", "run.jsonl"))
+    expected = [[[0.0, 1.0]], [[0.5, 1.0]], [[1.0, 1.0]], [[2.0, np.nan]]]
+    np.testing.assert_array_equal(call.asked["history"], expected)
+    assert Path("run.jsonl").read_text().endswith('"cent')  # the monitor may still be writing
+
+
+@pytest.mark.parametrize(
+    "content, part",
+    [
+        (None, "does not exist"),
+        ("", "no log of a monitor"),
+        ("iteration,margin\n1,2\n", "no log of a monitor, or a damaged one"),
+        ('{"loss": 1}\n', "no log of a monitor: gs.Monitor(game, log='run.jsonl') writes one"),
+        (log_of([], version=7), "a log of version 7"),
+        (log_of([3]), "no reading of a monitor"),
+        (log_of([{"iteration": 20}]), "holds no centres of mass"),
+        (log_of([record(20, [1.0]), record(40, [1.0, 2.0])]), "damaged"),
+        (log_of([record(20, [[1.0]])]), "damaged"),
+    ],
+)
+def test_other_files_are_no_history(call, content, part):
+    if content is not None:
+        Path("run.jsonl").write_text(content)
+    result = call("a.py:game", "--history", "run.jsonl", source="raise RuntimeError('imported')\n")
+    refused(result, part)
+    assert "imported" not in result.stderr
+
+
+@pytest.mark.parametrize("game, part", [(SIZES | {"sizes": [4, 8]}, "[4, 8], not [4, 9]"), (None, "not told")])
+def test_the_log_of_another_game_is_refused(call, game, part):
+    Path("run.jsonl").write_text(log_of([record(20, [1.0, 2.0])], game=game))
+    quiet = GAME.replace('print("talkative")', "pass")
+    refused(call("a.py:game", "--history", "run.jsonl", source=quiet), "the log of another game", part)
+    assert not call.asked
+
+
 # Wrong input
 
 
@@ -316,6 +383,22 @@ def test_a_real_game_from_its_file_to_its_page(cli):
     assert json.loads(Path("kept/diagnosis.json").read_text())["verdict"] == content["verdict"]
     assert "VERDICT" in told(cli("show", "kept"))
     assert gs.plot(json.loads(Path("kept/diagnosis.json").read_text())).axes
+
+
+def test_a_monitors_own_log_counts_in_the_verdict(cli):
+    """Written by a monitor of the same game, which stands still, so that the observed wander is 0."""
+    Path("a.py").write_text(GAME.replace('print("talkative")', "pass"))
+    names: dict = {}
+    exec(compile(Path("a.py").read_text(), "a.py", "exec"), names)
+    game = names["game"]()
+    now = [0.0]  # readings take no time: the budget forbids none
+    monitor = gs.Monitor(game, every=1, log="run.jsonl", clock=lambda: now[0], measure=lambda *_, **__: {})
+    for second in range(45):
+        now[0] = float(second)
+        monitor.step(game.backend.point)
+    content = only_json(cli("diagnose", "a.py:game", "--quick", "--json", "--history", "run.jsonl"))
+    assert content["prediction"]["observed_wander"] == pytest.approx(0.0, abs=1e-12)
+    assert "observed wander" in " ".join(content["verdict"]["reasons"])
 
 
 def test_detached_samples_are_refused_with_the_advice(cli):

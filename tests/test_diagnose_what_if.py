@@ -12,6 +12,7 @@ from ganscope.diagnose.rule import Player, UpdateRule
 from ganscope.diagnose.theory.advice import GRID, advise, gamma_sweep, predicted_gain
 from ganscope.diagnose.theory.virtual import WANDER_CAP, decay, forecast
 from ganscope.diagnose.theory.what_if import Setting, WhatIf, changed, evaluate, with_penalty
+from ganscope.diagnose.theory.words import cost_words, wander_words
 
 
 def measured(generator_lr, discriminator_lr, memory=0.0, kind="momentum", batch_size=128, gamma=0.4):
@@ -352,3 +353,18 @@ def test_predicted_gain_of_infinite_costs():
     assert predicted_gain(cost(math.inf), cost(0.04)) == math.inf
     assert math.isnan(predicted_gain(cost(math.inf), cost(math.inf)))
     assert WANDER_CAP == 1e9
+
+
+@pytest.mark.parametrize(
+    "wander, text",
+    [
+        (0.0959, "0.0959"),
+        (10.0, "10"),
+        (10.1, "unstable [10.1]"),
+        (6470.0, "unstable [6470]"),
+        (1e9, "unstable [unbounded]"),
+    ],
+)
+def test_a_wander_beyond_ten_data_radii_is_told_as_an_instability(wander, text):
+    assert wander_words(wander) == text
+    assert cost_words(wander**2).startswith("unstable") == text.startswith("unstable")

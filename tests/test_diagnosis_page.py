@@ -16,6 +16,7 @@ from command_line import environment
 from diagnosis_example import diagnosis_example
 
 import ganscope as gs
+from ganscope.figures import diagnosis_advice as advised
 from ganscope.figures import diagnosis_tables as tables
 from ganscope.figures import diagnosis_words as words
 from ganscope.figures import style
@@ -186,7 +187,96 @@ def test_the_convention_without_the_half_is_told_first_where_it_was_asked_for():
 
 def test_advice_promises_what_was_measured():
     advice = {"parameter": "beta1", "value": 0.0, "wording": "try"}
-    assert words.advice_title(advice) == "Try beta1 = 0"
+    assert advised.advice_title(advice) == "Try beta1 = 0"
+
+
+def unstable_example(size):
+    """A report whose predicted wander is no distance."""
+    report = diagnosis_example()
+    report["prediction"]["predicted_wander"] = {"min": 0.4, "median": size, "max": size}
+    report["verdict"] |= {"score": size, "margin": math.log(0.1 / size), "reasons": [f"score {size:.3g} is above 0.2"]}
+    report["what_if"][0] |= {"predicted_wander": size, "horizon_cost": size**2}
+    change = f"predicted wander {size:.3g} -> 0.031 data radii; horizon cost {size**2:.3g} -> 0.06, gain"
+    report["advice"][0]["why"] = change
+    return report
+
+
+@pytest.mark.parametrize("size, told", [(6470.0, "6470"), (1e9, "unbounded"), (10.1, "10.1")])
+def test_a_wander_beyond_ten_data_radii_is_an_instability_everywhere(size, told):
+    report = unstable_example(size)
+    sentence = words.verdict_sentence(report)
+    assert "is unstable in the linear picture [" + told in sentence
+    text = html.unescape(page(report_of(report)))
+    assert "<dd>unstable in the linear picture<small>0.4 to unstable [" + told in text
+    assert f'<td class="short">unstable [{told}]</td><td class="short">unstable</td>' in text
+    assert "no distance that would be seen" in text
+
+
+def test_a_wander_that_means_something_stays_a_number():
+    assert words.wander(10.0) == "10"
+    assert words.horizon_cost(100.0) == "100"
+    report = unstable_example(6470.0)
+    report["prediction"]["observed_wander"] = 0.4
+    report["verdict"] |= {"score": 2.0, "margin": math.log(0.1 / 2.0)}
+    assert "together are 2 data radii (the predicted one alone: unstable in the linear" in words.lead(report)
+
+
+@pytest.mark.parametrize(
+    "score, text",
+    [(0.104, "just above the limit"), (0.096, "just below the limit"), (0.12, "a factor 1.2 above the limit")],
+)
+def test_beside_the_limit_is_told_without_a_factor(score, text):
+    report = diagnosis_example()
+    report["verdict"] |= {"score": score, "margin": math.log(0.1 / score) / 2}  # halved: the batches disagree
+    assert text in words.verdict_sentence(report)
+    assert f"<small>{text}" in page(report_of(report))
+
+
+def test_the_present_penalty_stands_once_among_the_what_ifs():
+    report = diagnosis_example()
+    same = {"predicted_wander": 0.43, "horizon_cost": 0.4, "status": "predicted", "note": ""}
+    settings = [{}, {"gradient_penalty": 0.1}, {"gradient_penalty": 0.3}]
+    report["what_if"] = [same | {"setting": setting} for setting in settings]
+    assert [row[0] for row in tables.what_if(report).rows] == [
+        "as it is, γ 0.1 [0.05 without the 1/2]",
+        "γ 0.3 [0.15 without the 1/2]",
+    ]
+    report["game"]["other_penalty"] = True  # another kind of penalty: its R1 of the same weight is another game
+    assert tables.what_if(report).rows[0][0] == "as it is"
+    assert len(tables.what_if(report).rows) == 3
+
+
+def test_driven_modes_are_explained():
+    report = diagnosis_example()
+    assert "driven" not in tables.modes(report).note
+    report["spectrum"]["damping_ratio"][3] = -2.4
+    assert "the discriminator's own curvature pushes this mode" in tables.modes(report).note
+
+
+@pytest.mark.parametrize("horizon, text", [(21, "at least 20"), (20, "about 20"), (7, "about 7")])
+def test_the_reach_of_the_linear_picture_is_no_more_than_was_looked_at(horizon, text):
+    twin = diagnosis_example()["verification"]["twin"] | {"horizon": horizon, "errors": [0.1] * 20}
+    assert f"good for {text} iterations" in advised.twin_line(twin)
+
+
+@pytest.mark.parametrize("scores, better", [([0.04, 0.05], True), ([0.04, 0.07], False), ([0.04, "inf"], False)])
+def test_a_reference_that_did_better_is_told_beside_the_advice(scores, better):
+    report = diagnosis_example()
+    report["verification"]["forks"]["arms"][2]["scores"] = scores
+    said = "did better than the advised value with every seed"
+    assert (said in advised.forks_line(report)) == better
+    assert page(report_of(report)).count(said) == 2 * better  # on the card, and where it was checked
+
+
+def test_what_nothing_was_measured_on_has_a_line_of_its_own():
+    report = diagnosis_example()
+    report["verdict"] |= {"confidence": None, "confidence_source": "unvalidated: the benchmark had nothing with 9 axes"}
+    assert words.confidence(report) == ("not stated", "unvalidated")
+    assert words.unvalidated(report) == "Unvalidated: the benchmark had nothing with 9 axes."
+    assert "<p>Unvalidated: the benchmark had nothing with 9 axes.</p>" in page(report_of(report))
+    report["verdict"]["confidence_source"] = "observed at the checkpoint: no calibration applies"
+    assert words.unvalidated(report) == ""
+    assert words.confidence(report)[1] == report["verdict"]["confidence_source"]
 
 
 def test_rotation_of_the_table_is_the_angle_of_the_multiplier():

@@ -9,6 +9,7 @@ from typing import Any
 from ganscope.cli.diagnosis_text import tell_diagnosis
 from ganscope.cli.factory import UserCodeError, load_game, told
 from ganscope.cli.interrupts import heeded
+from ganscope.cli.monitor_history import read_history
 from ganscope.cli.output import print_json, say, spoken_aside
 from ganscope.cli.progress import progress_bar
 from ganscope.cli.show_diagnosis import PAGE, SAVED, page_target
@@ -27,6 +28,7 @@ def diagnose_file(
     options: dict[str, Any],
     *,
     quick: bool = False,
+    history: Path | None = None,
     html: Path | None = None,
     out: Path | None = None,
     force: bool = False,
@@ -39,6 +41,7 @@ def diagnose_file(
         checkpoint: File of weights.
         options: Settings of `diagnose` by name.
         quick: One cheap measurement, no forks.
+        history: Log of the run's monitor.
         html: Page to write.
         out: Folder for the report and its page.
         force: Replace what the folder holds.
@@ -48,8 +51,13 @@ def diagnose_file(
     target = None if html is None else page_target(html)
     if out is not None:
         _check_folder(out, force)
+    if history is not None:
+        read_history(history)  # what it is of is known when the game is
     with spoken_aside():  # what the user's own code prints is not our result
         game = load_game(place, checkpoint)
+        if history is not None:
+            sizes = [int(size) for size in game.backend.sizes]
+            options = options | {"history": read_history(history, {"backend": game.backend.name, "sizes": sizes})}
         with progress_bar(), told(Path(place.rpartition(":")[0]), "diagnosing the game", only_there=True):
             diagnosis = _diagnosed(game, quick, options)
     content = report_of(diagnosis)

@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-from ganscope.cli.output import say, table, wrapped
+from ganscope.cli.output import WIDTH, say, table, wrapped
+from ganscope.figures import diagnosis_advice as advised
 from ganscope.figures import diagnosis_tables as tables
 from ganscope.figures import diagnosis_words as words
 from ganscope.figures.diagnosis_reading import Report, entries, section
 
-# Rows of the tables of modes and of what-ifs, and the longest text of a setting.
+# Rows of the tables of modes and of what-ifs.
 _MODES, _WHAT_IFS = 5, 15
-_NOTE = 42
 
 
 def tell_diagnosis(report: Report) -> None:
@@ -22,7 +22,9 @@ def tell_diagnosis(report: Report) -> None:
     near = ", close to the limit" if verdict.get("near_critical") else ""
     say(wrapped(f"VERDICT: {verdict['outcome']}{f' ({detail})' if detail else ''}{near}", "  "))
     say(wrapped(words.verdict_sentence(report), ""))
-    say(wrapped(f"confidence {words.confidence(report)}", "  "))
+    share, source = words.confidence(report)
+    _say(f"confidence {share}{f' ({source})' if source else ''}")
+    _say(words.unvalidated(report))
     _points([*(verdict.get("reasons") or []), *([words.risk_line(report)] if verdict.get("risk") else [])])
     _modes(report)
     _advice(report)
@@ -52,6 +54,7 @@ def _modes(report: Report) -> None:
         say()
         say("leading modes")
         say(table(["mode", "rotation", "period", "friction", "damping", ""], [list(row) for row in found.rows]))
+        _say(tables.driven_note(found))
 
 
 def _advice(report: Report) -> None:
@@ -62,27 +65,30 @@ def _advice(report: Report) -> None:
     say("what to change")
     first = words.full_first(report)
     for entry in advice:
-        title, why = words.advice_title(entry, full_first=first), entry.get("why") or ""
+        title = advised.advice_title(entry, full_first=first)
         state = f" ({entry.get('verification')})" if entry.get("value") is not None else ""
-        _points([f"{title}: {why}{state}"])
-        if words.is_clipped(entry):
-            say(wrapped(f"  {words.clipped_line(entry)}", "  "))
+        _points([f"{title}: {entry.get('why') or ''}{state}"])
+        for remark in advised.advice_remarks(report, entry):
+            say(wrapped(f"  {remark}", "  "))
 
 
 def _what_ifs(report: Report) -> None:
-    rows = [list(row) for row in tables.what_if(report).rows]
+    found = tables.what_if(report)
+    rows = [list(row) for row in found.rows]
     if not rows:
         return
     say()
     say("what if")
-    shown = [[_cut(row[0]), row[1], row[2], row[3]] for row in rows[:_WHAT_IFS]]
-    say(table(["setting", "wander", "cost", "status"], shown))
+    header, shown = ["setting", "wander", "cost", "status"], [row[:4] for row in rows[:_WHAT_IFS]]
+    taken = sum(2 + max(len(row[k]) for row in [header, *shown]) for k in range(1, len(header)))
+    say(table(header, [[_cut(row[0], WIDTH - taken), *row[1:]] for row in shown]))
     if len(rows) > _WHAT_IFS:
         say(f"  and {len(rows) - _WHAT_IFS} more in the report")
+    _say(tables.unstable_note(found))
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= _NOTE else f"{text[: _NOTE - 3]}..."
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def _checks(report: Report) -> None:
@@ -98,9 +104,9 @@ def _checks(report: Report) -> None:
         _points([f"{probe.get('status')} {probe.get('id')}: {probe.get('message') or probe.get('trap')}"])
     if twin:
         passed = "holds" if twin.get("passed") else "does not hold"
-        _points([f"the linear theory {passed}. {words.twin_line(twin)}"])
+        _points([f"the linear theory {passed}. {advised.twin_line(twin)}"])
     if forks:
-        _points([f"forks: {words.forks_line(forks)}"])
+        _points([f"forks: {advised.forks_line(report)}"])
         rows = [list(row) for row in tables.forks(report).rows]
         say(table(["arm", "gradient penalty", "distance per seed", "outcome"], rows, left=4))
     if not twin and not forks:

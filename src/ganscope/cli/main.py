@@ -298,6 +298,10 @@ def diagnose(
             metavar="PATH", help="Weights, for FACTORY(checkpoint) or loaded into the game.", show_default="none"
         ),
     ] = None,
+    history: Annotated[
+        Path | None,
+        typer.Option(metavar="LOG", help="The log of the run's gs.Monitor.", show_default="none"),
+    ] = None,
     html: Annotated[Path | None, typer.Option(metavar="FILE.html", help="Write the page.", show_default="none")] = None,
     out: Annotated[
         Path | None,
@@ -315,14 +319,16 @@ def diagnose(
     """Say what a real GAN will do next, why, and what to change.
 
     FILE.py is imported, FACTORY is called without arguments, or with checkpoint=PATH if it has that argument.
-    ganscope show DIR tells a kept report again.
+    From 40 records of its monitor on, what the run did so far counts. ganscope show DIR tells a kept report again.
 
     For example: ganscope diagnose train.py:game --checkpoint last.pt --html page.html
     """
     from ganscope.cli.diagnose import diagnose_file, read_settings
 
     options = read_settings(settings or [], seed)
-    status = diagnose_file(game, checkpoint, options, quick=quick, html=html, out=out, force=force, as_json=as_json)
+    status = diagnose_file(
+        game, checkpoint, options, quick=quick, history=history, html=html, out=out, force=force, as_json=as_json
+    )
     raise typer.Exit(status)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from ganscope.core import store
 from ganscope.core.errors import ParameterError
+from ganscope.figures import diagnosis_advice as advised
 from ganscope.figures import diagnosis_tables as tables
 from ganscope.figures import diagnosis_words as words
 from ganscope.figures import style
@@ -125,10 +126,12 @@ def _verdict(content: Report) -> str:
     )
     risk = [words.risk_line(content)] if verdict.get("risk") else []
     reasons = _list([*(verdict.get("reasons") or []), *risk])
+    beyond = words.unvalidated(content)
     return (
         f'<section class="card verdict {outcome}" id="verdict"><span class="badge">{outcome}</span>'
         f'<span class="detail">{detail}{near}</span>'
         f'<h1>{escape(words.headline(content))}</h1><p class="lead">{escape(words.lead(content))}</p>'
+        f"{f'<p>{escape(beyond)}</p>' if beyond else ''}"
         f'<dl class="tiles">{tiles}</dl>{f"""<div class="reasons">{reasons}</div>""" if reasons else ""}</section>'
     )
 
@@ -139,18 +142,17 @@ def _tiles(content: Report) -> list[tuple[str, str, str]]:
     spread = section(prediction, "predicted_wander")
     found = []
     if spread:
-        ends = f"{words.wander(spread.get('min'))} to {words.wander(spread.get('max'))} over batches, in data radii"
-        found.append(("predicted wander", words.wander(spread.get("median")), ends))
+        low, high = words.wander(spread.get("min")), words.wander(spread.get("max"))
+        ends = f"{low} to {high} over batches, in data radii" if low != high else f"{low} in all batches"
+        unstable = words.is_unstable(spread.get("median"))
+        value = words.UNSTABLE if unstable else words.wander(spread.get("median"))
+        found.append(("predicted wander", value, ends))
     if prediction.get("observed_wander") is not None:
-        found.append(("observed wander", words.wander(prediction["observed_wander"]), "of the run so far"))
+        found.append(("observed wander", words.told(prediction["observed_wander"]), "of the run so far"))
     margin = number(verdict.get("margin"))
     if margin == margin:
-        side = "below" if margin > 0 else "above"
-        remark = f"a factor {words.factor(margin)} {side} the limit of {words.told(words.threshold(content))}"
-        found.append(("margin", f"{margin:+.2f}", remark))
-    share = number(verdict.get("confidence"))
-    source = str(verdict.get("confidence_source") or "")
-    found.append(("confidence", f"{100 * share:.0f} %" if share == share else "not stated", source))
+        found.append(("margin", f"{margin:+.2f}", words.beside_limit(content)))
+    found.append(("confidence", *words.confidence(content)))
     if verdict.get("leaning") and verdict["outcome"] == "undecided":
         found.append(("leaning", words.words(str(verdict["leaning"])), ""))
     period = number(section(content, "spectrum").get("period"))
@@ -168,11 +170,12 @@ def _advice(content: Report) -> str:
     for advice in entries(content, "advice"):
         state = str(advice.get("verification") or "not verified")
         tone = escape(state.replace(" ", "-"))
-        before = f'<p class="aside">{escape(words.clipped_line(advice))}</p>' if words.is_clipped(advice) else ""
+        remarks = advised.advice_remarks(content, advice)
+        before = f'<p class="aside">{escape(" ".join(remarks))}</p>' if remarks else ""
         changes = advice.get("value") is not None
         badge = f'<span class="badge">{escape(state)}</span>' if changes else ""
         cards.append(
-            f'<div class="card advice {tone}"><h3>{escape(words.advice_title(advice, full_first=first))}</h3>'
+            f'<div class="card advice {tone}"><h3>{escape(advised.advice_title(advice, full_first=first))}</h3>'
             f"<p>{escape(str(advice.get('why') or ''))}</p>{before}"
             f"{badge}</div>"
         )
@@ -230,12 +233,12 @@ def _verification(content: Report) -> str:
     if twin:
         state = "ok" if twin.get("passed") else "error"
         said = "the linear theory holds here" if twin.get("passed") else "the linear theory does not hold here"
-        numbers = words.twin_line(twin)
+        numbers = advised.twin_line(twin)
         parts.append(
             f'<h3>Two copies, a hair apart</h3><p><span class="badge {state}">{said}</span></p><p>{escape(numbers)}</p>'
         )
     if forks:
-        lead = words.forks_line(forks)
+        lead = advised.forks_line(content)
         parts.append(f"<h3>Forks of this run, really trained</h3><p>{escape(lead)}</p>{_table(tables.forks(content))}")
     if not parts:
         parts.append("<p>Not verified: no forks of the run were trained.</p>")

@@ -6,12 +6,26 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ganscope.figures.diagnosis_reading import Report, entries, number, numbers, points, section
-from ganscope.figures.diagnosis_words import both_conventions, setting_text, told, wander, words
+from ganscope.figures.diagnosis_words import (
+    AS_IT_IS,
+    both_conventions,
+    full_first,
+    horizon_cost,
+    setting_text,
+    told,
+    wander,
+    words,
+)
 
 # Multipliers whose angle is larger overshoot a steep direction at every step: no rotation of the game.
 FLIP_ANGLE = 2.5
 # Longer tables end with a note.
 MOST_ROWS = 64
+_UNSTABLE = "unstable: the linear picture runs away, and the number in brackets is no distance that would be seen."
+_DRIVEN = (
+    "driven: the discriminator's own curvature pushes this mode at these weights; such parts are left out of the "
+    "virtual equilibrium."
+)
 
 
 class Table(NamedTuple):
@@ -64,7 +78,13 @@ def modes(report: Report, most: int = MOST_ROWS) -> Table:
     for k in range(min(map(len, (sigma, friction, damping)))):
         period = 2 * np.pi / sigma[k] if sigma[k] > 0 else np.inf
         rows.append([k + 1, *map(float, (sigma[k], period, friction[k], damping[k])), damped(damping[k])])
-    return capped(["mode", "rotation σ", "period", "friction c", "damping ζ", ""], rows, most)
+    table = capped(["mode", "rotation σ", "period", "friction c", "damping ζ", ""], rows, most)
+    return table._replace(note=" ".join(filter(None, (driven_note(table), table.note))))
+
+
+def driven_note(table: Table) -> str:
+    """What a mode with negative damping is, if the table of modes has one."""
+    return _DRIVEN if any(row[-1] == "driven" for row in table.rows) else ""
 
 
 def damped(ratio: float) -> str:
@@ -82,7 +102,7 @@ def gamma(report: Report) -> Table:
     columns = [numbers(sweep.get(key)) for key in ("gamma", "gamma_over_r2", "predicted_wander", "horizon_cost")]
     rows = []
     for values in zip(*(map(float, column) for column in columns), strict=False):
-        rows.append([values[0], values[0] / 2, values[1], wander(values[2]), wander(values[3]), ""])
+        rows.append([values[0], values[0] / 2, values[1], wander(values[2]), horizon_cost(values[3]), ""])
     for arm, value, score in fork_points(report):
         rows.append([value, value / 2, "", "", "", f"{told(score)} ({arm})"])
     marks = [
@@ -136,10 +156,15 @@ def history(report: Report) -> Table:
     readings: list[Mapping[str, Any]] = entries(report, "history")
     names = list(dict.fromkeys(key for reading in readings for key in reading))
     names = [name for name in names if any(_plain(reading.get(name)) for reading in readings)]
-    rows = [[reading.get(name) for name in names] for reading in readings]
+    rows = [[_reading(reading, name) for name in names] for reading in readings]
     table = capped([words(name) for name in names], rows[-MOST_ROWS:])
     left = len(rows) - len(table.rows)
     return table._replace(note=f"{left} earlier readings are in the saved report." if left else "")
+
+
+def _reading(reading: Mapping[str, Any], name: str) -> Any:
+    value = reading.get(name)
+    return wander(value) if name == "predicted_wander" and value is not None else value
 
 
 def _plain(value: Any) -> bool:
@@ -147,19 +172,37 @@ def _plain(value: Any) -> bool:
 
 
 def what_if(report: Report) -> Table:
-    """What would change under other settings."""
-    rows = []
+    """What would change under other settings; the present gradient penalty is no other setting."""
+    first, rows = full_first(report), []
+    present, own = _present_penalty(report), []
     for entry in entries(report, "what_if"):
-        rows.append(
-            [
-                setting_text(entry.get("setting")),
-                wander(entry.get("predicted_wander")),
-                wander(entry.get("horizon_cost")),
-                entry.get("status"),
-                entry.get("note") or "",
-            ]
-        )
-    return capped(["setting", "predicted wander", "horizon cost", "status", "note"], rows)
+        setting = entry.get("setting")
+        numbers = [wander(entry.get("predicted_wander")), horizon_cost(entry.get("horizon_cost"))]
+        text = setting_text(setting, full_first=first)
+        if not setting and np.isfinite(present):
+            own, text = numbers, f"{AS_IT_IS}, γ {both_conventions(present, full_first=first)}"
+        elif numbers == own and _is_penalty(setting, present):
+            continue
+        rows.append([text, *numbers, entry.get("status"), entry.get("note") or ""])
+    table = capped(["setting", "predicted wander", "horizon cost", "status", "note"], rows)
+    return table._replace(note=" ".join(filter(None, (unstable_note(table), table.note))))
+
+
+def unstable_note(table: Table) -> str:
+    """What an instability means, if a table of what-ifs has one."""
+    return _UNSTABLE if any(text.startswith("unstable") for row in table.rows for text in row) else ""
+
+
+def _is_penalty(setting: Any, value: float) -> bool:
+    """Whether a setting changes the gradient penalty alone, to this value."""
+    named = isinstance(setting, Mapping) and set(setting) == {"gradient_penalty"}
+    return named and bool(np.isclose(number(setting["gradient_penalty"]), value, rtol=1e-9, atol=0))
+
+
+def _present_penalty(report: Report) -> float:
+    """Weight of the gradient penalty that the game has; NaN if it has one of another kind."""
+    game = section(report, "game")
+    return float("nan") if game.get("other_penalty") else number(game.get("gradient_penalty"))
 
 
 def rightmost(report: Report) -> Table:
@@ -190,7 +233,7 @@ def further(report: Report) -> Table:
         ("data radius R", section(report, "game"), "data_radius"),
     ):
         if part.get(key) is not None:
-            rows.append([name, part[key]])
+            rows.append([name, wander(part[key]) if key == "particle_wander" else part[key]])
     return capped(["quantity", "value"], rows)
 
 

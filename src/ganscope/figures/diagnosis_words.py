@@ -10,6 +10,14 @@ from ganscope.figures.diagnosis_reading import Report, number, section
 _THRESHOLD, _HORIZON = 0.1, 1024
 # Predicted wanders are capped here: beyond it there is nothing to tell apart.
 _CAP = 1e9
+# A predicted wander above this, in data radii, is no distance: the linear picture runs away. Costs are its squares.
+_UNSTABLE = 10.0
+AS_IT_IS = "as it is"
+UNSTABLE = "unstable in the linear picture"
+# How the source of a confidence begins where there is none to state.
+_UNVALIDATED = "unvalidated:"
+# Within this factor of the limit a score is told to be just beside it.
+_BESIDE = 1.05
 _MEANINGS = {
     "converged": "This GAN is settling near the data",
     "oscillating": "This GAN will not settle, it keeps moving around",
@@ -79,16 +87,36 @@ def horizon(report: Report) -> int:
     return int(given) if given > 0 else _HORIZON
 
 
+def is_unstable(wander: Any) -> bool:
+    """Whether a predicted wander is the sign of a linear instability."""
+    return number(wander) > _UNSTABLE
+
+
 def wander(value: Any) -> str:
-    """A wander, in data radii; the cap is told as such."""
-    size = number(value)
-    return "unbounded" if size >= _CAP else told(size)
+    """A predicted wander, in data radii; of an instability the number stands in brackets."""
+    return f"unstable [{_size(value)}]" if is_unstable(value) else told(number(value))
 
 
-def factor(margin: float) -> str:
-    """How far a score is from the threshold, from its logarithmic margin."""
-    ratio = math.exp(min(abs(margin), 50.0))
-    return "of more than a thousand" if ratio > 1000 else told(ratio, 2)
+def horizon_cost(value: Any) -> str:
+    """A horizon cost, in squared data radii; of an instability its size says nothing."""
+    return "unstable" if number(value) > _UNSTABLE**2 else told(number(value))
+
+
+def _size(wander: Any, unit: str = "") -> str:
+    return "unbounded" if number(wander) >= _CAP else f"{told(number(wander))}{unit}"
+
+
+def beside_limit(report: Report) -> str:
+    """Where the score is, seen from the limit."""
+    verdict, limit = section(report, "verdict"), threshold(report)
+    score, margin = number(verdict.get("score")), number(verdict.get("margin"))
+    # where batches disagree, the margin is less than the score says
+    logarithm = math.log(limit / score) if 0 < score < math.inf else margin
+    ratio, side = math.exp(min(abs(logarithm), 50.0)), "below" if logarithm >= 0 else "above"
+    if ratio <= _BESIDE:
+        return f"just {side} the limit of {told(limit)}"
+    how = "of more than a thousand" if ratio > 1000 else told(ratio, 2)
+    return f"a factor {how} {side} the limit of {told(limit)}"
 
 
 def headline(report: Report) -> str:
@@ -107,21 +135,19 @@ def verdict_sentence(report: Report) -> str:
 def margin_words(report: Report) -> str:
     """Score against threshold, and the margin."""
     verdict = section(report, "verdict")
-    margin, limit = number(verdict.get("margin")), threshold(report)
-    score = number(verdict.get("score"))
+    margin, score = number(verdict.get("margin")), number(verdict.get("score"))
     if not math.isfinite(margin):
         detail = words(str(verdict.get("detail") or ""))
         return detail or "decided on other grounds than the predicted wander"
-    side = "below" if margin > 0 else "above"
-    size = "beyond all bounds" if score >= _CAP else f"{told(score)} data radii"
-    seen = number(section(report, "prediction").get("observed_wander"))
-    mean = math.isfinite(seen) and not math.isclose(score, predicted(report), rel_tol=1e-6)
-    what = (
-        "predicted and observed wander together are"
-        if mean
-        else f"predicted wander over {horizon(report)} iterations is"
-    )
-    return f"{what} {size}, a factor {factor(margin)} {side} the limit of {told(limit)} (margin {margin:+.2f})"
+    beside = f"{beside_limit(report)} (margin {margin:+.2f})"
+    expected, seen = predicted(report), number(section(report, "prediction").get("observed_wander"))
+    size = f"predicted wander over {horizon(report)} iterations"
+    if math.isfinite(seen) and not math.isclose(score, expected, rel_tol=1e-6):
+        alone = f" (the predicted one alone: {UNSTABLE} [{_size(expected)}])" if is_unstable(expected) else ""
+        return f"predicted and observed wander together are {told(score)} data radii{alone}, {beside}"
+    if is_unstable(score):
+        return f"{size} is {UNSTABLE} [{_size(score, ' data radii')}], {beside}"
+    return f"{size} is {told(score)} data radii, {beside}"
 
 
 def lead(report: Report) -> str:
@@ -130,30 +156,24 @@ def lead(report: Report) -> str:
     return f"{text[:1].upper()}{text[1:]}."
 
 
-def is_clipped(advice: Report) -> bool:
-    """Whether an advice was kept to the range that was tested."""
-    unclipped, value = number(advice.get("unclipped")), number(advice.get("value"))
-    return math.isfinite(unclipped) and not math.isclose(unclipped, value, rel_tol=1e-9)
-
-
-def clipped_line(advice: Report) -> str:
-    """That an advice was kept to the range that was tested."""
-    return f"Unclipped it would be {told(advice.get('unclipped'))}; advice keeps to the range that was tested."
-
-
 def predicted(report: Report) -> float:
     """The median of the predicted wander."""
     value = section(report, "prediction").get("predicted_wander")
     return number(value.get("median") if isinstance(value, Mapping) else value)
 
 
-def confidence(report: Report) -> str:
-    """How often such a verdict was right, and where that was counted."""
+def confidence(report: Report) -> tuple[str, str]:
+    """How often such a verdict was right, and where that was counted, or why it is not told."""
     verdict = section(report, "verdict")
-    share, source = number(verdict.get("confidence")), verdict.get("confidence_source")
-    if not math.isfinite(share):
-        return f"not stated{f': {source}' if source else ''}"
-    return f"{100 * share:.0f} %{f' ({source})' if source else ''}"
+    share, source = number(verdict.get("confidence")), str(verdict.get("confidence_source") or "")
+    said = f"{100 * share:.0f} %" if math.isfinite(share) else "not stated"
+    return said, "unvalidated" if source.startswith(_UNVALIDATED) else source
+
+
+def unvalidated(report: Report) -> str:
+    """In what the game is beyond everything that was tested, as a line; empty if it is not."""
+    source = str(section(report, "verdict").get("confidence_source") or "")
+    return f"Unvalidated: {source.removeprefix(_UNVALIDATED).strip()}." if source.startswith(_UNVALIDATED) else ""
 
 
 def full_first(report: Report) -> bool:
@@ -164,39 +184,25 @@ def full_first(report: Report) -> bool:
 def both_conventions(value: Any, full: Any = None, *, full_first: bool = False) -> str:
     """A gradient penalty γ of (γ/2) E|∇D|², and the number that means the same without the factor 1/2."""
     given = number(value)
+    if given == 0:
+        return "0"
     other = number(full) if full is not None else given / 2
     if full_first:
         return f"{told(other)} without the 1/2 [{told(given)} with it]"
     return f"{told(given)} [{told(other)} without the 1/2]"
 
 
-def setting_text(setting: Any) -> str:
+def setting_text(setting: Any, *, full_first: bool = False) -> str:
     """A changed setting."""
     if not isinstance(setting, Mapping):
         return str(setting)
     parts = []
     for name, value in setting.items():
         if name == "gradient_penalty":
-            parts.append(f"γ {both_conventions(value)}")
+            parts.append(f"γ {both_conventions(value, full_first=full_first)}")
         else:
             parts.append(f"{words(str(name))} {told(value)}")
-    return ", ".join(parts) or "as it is"
-
-
-def advice_value(advice: Report, *, full_first: bool = False) -> str:
-    """The value that an advice recommends, a gradient penalty in both conventions."""
-    if advice.get("parameter") == "gradient_penalty":
-        return both_conventions(advice.get("value"), advice.get("value_full_convention"), full_first=full_first)
-    return told(advice.get("value"))
-
-
-def advice_title(advice: Report, *, full_first: bool = False) -> str:
-    """What to do, in a few words that promise no more than was measured."""
-    wording = str(advice.get("wording") or "try")
-    if wording == "leave it" or advice.get("value") is None:
-        return "Leave it as it is"
-    name = words(str(advice.get("parameter", "")))
-    return f"{'Set' if wording == 'will' else 'Try'} {name} = {advice_value(advice, full_first=full_first)}"
+    return ", ".join(parts) or AS_IT_IS
 
 
 def game_line(report: Report) -> str:
@@ -237,23 +243,6 @@ def risk_line(report: Report) -> str:
     """The one statement about the risk of collapse."""
     risk = section(report, "verdict").get("risk")
     return told(risk) if risk else "not stated"
-
-
-def twin_line(twin: Report) -> str:
-    """What two copies of the run, a hair apart, did against what the linear theory says."""
-    modulus, angle = [*(twin.get("predicted") or []), None, None][:2]
-    seen, turned = [*(twin.get("observed") or []), None, None][:2]
-    text = f"Their difference was predicted to grow by {told(modulus, 4)} per iteration, turning by {told(angle)} rad"
-    text += f"; it grew by {told(seen, 4)}, turning by {told(turned)}."
-    if twin.get("horizon") is not None:
-        text += f" The linear picture is good for about {told(twin['horizon'])} iterations."
-    return text
-
-
-def forks_line(forks: Report) -> str:
-    """How long the forks were, and what they say about the advice."""
-    text = f"{told(forks.get('iterations'))} iterations, {told(forks.get('seeds'))} seeds"
-    return f"{text}: the advice is {forks['verdict']}." if forks.get("verdict") else f"{text}."
 
 
 def cost_line(report: Report) -> str:

@@ -28,6 +28,7 @@ _PICTURES = {
     "feature": "ganscope.figures.dualflow_runs",
     "particle": "ganscope.figures.particle_runs",
     "torus": "ganscope.figures.particle_runs",
+    "real": "ganscope.figures.real_runs",
 }
 _ACCEPTED = (
     "a run made by simulate, a list of runs of one game, or a Prediction; also a sweep, boundaries, or a Diagnosis"

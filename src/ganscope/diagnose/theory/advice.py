@@ -23,6 +23,7 @@ from ganscope.core.outcome import Outcome
 from ganscope.diagnose.instruments.measurement import Measurement
 from ganscope.diagnose.theory.virtual import ADVICE_HORIZON, HORIZON
 from ganscope.diagnose.theory.what_if import Setting, WhatIf, evaluate
+from ganscope.diagnose.theory.words import cost_words, wander_words
 
 # Penalties tried, and the range that is recommended, in squared data radii.
 GRID = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
@@ -226,7 +227,10 @@ def advise(
 
 def _penalty_advice(sweep: GammaSweep, given: WhatIf, then: WhatIf, gain: float, threshold: float) -> Advice:
     """The advised penalty; a promise only where such predictions were verified and this one says cured."""
-    why = f"{_change(given, then)}; horizon cost {given.horizon_cost:.3g} -> {then.horizon_cost:.3g}, {_gain(gain)}"
+    cost = f"horizon cost {cost_words(given.horizon_cost)} -> {cost_words(then.horizon_cost)}, {_gain(gain)}"
+    quiet = max(given.predicted_wander, then.predicted_wander) <= threshold
+    change = f"{_change(given, then)}, below the limit of {threshold:g} either way" if quiet else _change(given, then)
+    why = f"{cost}; {change}" if given.predicted_wander <= threshold else f"{change}; {cost}"
     if math.isnan(sweep.advised_unclipped):
         why += "; no penalty of the grid keeps the linear model finite: a fixed one squared data radius"
     elif not math.isclose(sweep.advised, sweep.advised_unclipped):
@@ -258,7 +262,8 @@ def _leave(why: str) -> Advice:
 
 
 def _change(before: WhatIf, after: WhatIf) -> str:
-    return f"predicted wander {before.predicted_wander:.3g} -> {after.predicted_wander:.3g} data radii"
+    first, second = (wander_words(one.predicted_wander) for one in (before, after))
+    return f"predicted wander {first} -> {second} data radii"
 
 
 def _gain(gain: float) -> str:

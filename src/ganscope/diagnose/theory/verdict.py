@@ -30,6 +30,7 @@ from ganscope.diagnose.theory.calibration import (
     shipped_calibration,
 )
 from ganscope.diagnose.theory.hyper_parameters import features
+from ganscope.diagnose.theory.words import wander_words
 
 # Records from which the run's own wander counts.
 ENOUGH_RECORDS = 40
@@ -142,7 +143,9 @@ def judge(
         disagree = min(score.batches) <= threshold < max(score.batches)
         if disagree:
             margin /= 2
-            reasons.append(f"the batches disagree: {min(score.batches):.3g} to {max(score.batches):.3g} data radii")
+            reasons.append(
+                f"the batches disagree: {wander_words(min(score.batches))} to {wander_words(max(score.batches))} data radii"
+            )
         borders = (threshold / 2, threshold, 2 * threshold)
         near = not observed_now and (disagree or any(_close(score.value, border) for border in borders))
         confidence = None if observed_now else calibration.confidence(leaning, margin, progress)
@@ -173,9 +176,9 @@ def _score(measurements: Sequence[Measurement], history: History | None, horizon
         return None
     batches = np.array([virtual.forecast(one, horizon).predicted_wander for one in measurements])
     predicted, observed = float(np.median(batches)), math.nan
-    text = f"predicted wander {predicted:.3g} data radii over {horizon} iterations"
+    text = f"predicted wander {wander_words(predicted)} data radii over {horizon} iterations"
     if len(batches) > 1:
-        text += f" (batches {batches.min():.3g} to {batches.max():.3g})"
+        text += f" (batches {wander_words(batches.min())} to {wander_words(batches.max())})"
     if history is not None and history.records >= ENOUGH_RECORDS and history.finite:
         observed = history.observed_wander
         clipped = np.clip([predicted, observed, *batches], *SCORE_RANGE)
@@ -198,7 +201,11 @@ def _scored(
         if 1024 * math.log(max(growth, 1e-300)) > math.log(RUNAWAY) and quarter >= RUNAWAY_PER_QUARTER:
             text = f"linear growth {growth:.6g} per iteration, and wander grows {quarter:.3g}-fold per quarter"
             return Outcome.DIVERGED, "growing", text + " of the record"
-        return Outcome.OSCILLATING, "wandering", f"score {value:.3g} is above {high:.3g}: the samples will not settle"
+        return (
+            Outcome.OSCILLATING,
+            "wandering",
+            f"score {wander_words(value)} is above {high:.3g}: the samples will not settle",
+        )
     if value >= low:
         side = CONVERGING if value <= threshold else NOT_CONVERGING
         text = f"score {value:.3g} is between {low:.3g} and {high:.3g}, leaning to {side}"
