@@ -1,5 +1,7 @@
 """A real GAN as a game like any other: what-ifs, predictions, sweeps, training; and what is refused."""
 
+import random
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +10,7 @@ from small_gans import detached, nonsaturating, perceptron, ring_data, ring_game
 
 import ganscope as gs
 from ganscope.diagnose.instruments.measure import measure
+from ganscope.diagnose.jax_functions.probes import jax_probes
 from ganscope.diagnose.memory_bound import within_memory
 from ganscope.diagnose.settings import DiagnoseSettings
 
@@ -532,3 +535,143 @@ def test_a_history_is_of_the_game_s_own_samples(game):
 def test_classes_of_the_data_tell_soft_coverage(game):
     found = gs.diagnose(game, **SMALL, fork_iterations=0, labels=lambda batch: np.arctan2(*batch.T) > 0)
     assert 0 < found.report["samples"]["soft_coverage"] <= 1
+
+
+def _loaded(run, path):
+    return gs.load(gs.save(run, path))
+
+
+def test_a_run_that_was_read_from_a_file_is_judged_and_compared_like_the_run(game, tmp_path):
+    run = gs.simulate(game, level="training", iterations=20)
+    read = _loaded(run, tmp_path / "run.zarr")
+    assert gs.classify(read) == gs.classify(run)
+    for one, other in ((run, read), (read, run), (read, read)):
+        assert gs.compare(one, other).attrs["summary"]["spread"]["largest"] == 0
+    assert len(gs.plot([run, read]).axes) == 4
+    changed = gs.simulate(game.replace(gradient_penalty=0.3), level="training", iterations=20)
+    for one in (run, read):
+        with pytest.raises(gs.ParameterError, match=r"another game \(gradient_penalty = 0.3\)"):
+            gs.compare(one, changed)
+    with pytest.raises(gs.NotApplicable, match="neither the functions nor the weights"):
+        game.recorded().predict()
+    with pytest.raises(gs.NotApplicable):
+        gs.to_json(game)
+
+
+def test_cells_that_were_read_from_a_file_are_those_of_the_batch(game, tmp_path):
+    over = {"gradient_penalty": [0.1, 0.3], "discriminator_steps": [1, 2]}
+    runs = gs.simulate_many(game, over, level="training", iterations=10)
+    read = _loaded(runs, tmp_path / "runs.zarr")
+    assert list(gs.classify_many(read).outcome.values) == list(gs.classify_many(runs).outcome.values)
+    one, other = read.isel(cell=1), runs.isel(cell=1)
+    assert gs.classify(one) == gs.classify(other)
+    assert gs.compare(one, other).attrs["summary"]["spread"]["largest"] == 0
+    with pytest.raises(gs.ParameterError, match="another game"):
+        gs.compare(one, runs.isel(cell=0))
+
+
+def test_a_record_follows_the_what_ifs_of_its_game():
+    sgd = ring_game("sgd", 0.1)
+    for changes in (
+        dict(momentum=0.5), dict(gradient_penalty=0.1 + 0.2), dict(generator_lr=0.3), dict(order="simultaneous"),
+        dict(discriminator_steps=3), dict(train_batch_size=64),
+    ):  # fmt: skip
+        real, record = sgd.replace(**changes), sgd.recorded().replace(**changes)
+        assert real == record
+        assert record == real
+        assert hash(real) == hash(record)
+        assert real != sgd.recorded()
+        assert record.rule.generator.kind == real.rule.generator.kind
+
+
+def _global_streams():
+    return str(np.random.get_state()), random.getstate()  # noqa: NPY002
+
+
+def _noisy(theta, phi, batch, z, key):
+    return nonsaturating(theta, phi, batch + np.random.normal(size=batch.shape), z, key)  # noqa: NPY002
+
+
+def _random_weight(theta, phi, batch, z, key):
+    generator_loss, discriminator_loss = nonsaturating(theta, phi, batch, z, key)
+    return random.random() * generator_loss, discriminator_loss
+
+
+_OWN = np.random.default_rng(0)
+
+
+def _own_noise(theta, phi, batch, z, key):
+    generator_loss, discriminator_loss = nonsaturating(theta, phi, batch, z, key)
+    return generator_loss, discriminator_loss * _OWN.random()
+
+
+@pytest.mark.parametrize("losses", [_noisy, _random_weight, _own_noise, jax.jit(_noisy)])
+def test_randomness_that_compilation_would_freeze(losses):
+    before = _global_streams()
+    name, _, status, message = jax_probes(seeded_game(losses).backend)[0]
+    assert (name, status) == ("T2", "error")
+    assert "`losses`" in message
+    assert _global_streams() == before
+
+
+def test_frozen_randomness_stops_a_diagnosis():
+    before = _global_streams()
+    with pytest.raises(gs.TrapError, match="take all noise from `key`"):
+        gs.diagnose(seeded_game(_noisy), **SMALL, fork_iterations=0)
+    assert _global_streams() == before
+
+
+def test_randomness_from_the_key_and_loops_are_no_hidden_randomness():
+    def losses(theta, phi, batch, z, key):
+        def louder(k, noisy):
+            return noisy + 0.1 * jax.random.normal(jax.random.fold_in(key, k), batch.shape)
+
+        return nonsaturating(theta, phi, jax.lax.fori_loop(0, 3, louder, batch), z, key)
+
+    assert jax_probes(seeded_game(losses).backend)[0][2] == "ok"
+
+
+def _with_data(data, latents=4):
+    generator, discriminator, _, _ = seeded()
+    given = dict(generator=perceptron, discriminator=scores, train_batch_size=16)
+    return gs.RealGame(nonsaturating, generator, discriminator, gs.UpdateRule(), data, latents, **given)
+
+
+def test_data_of_a_global_random_state_are_seeded_and_told():
+    points = seeded()[2]
+    before = _global_streams()
+    own = _with_data(lambda key, n: points[np.random.randint(64, size=n)])  # noqa: NPY002
+    name, _, status, message = jax_probes(own.backend)[0]
+    assert (name, status) == ("T2", "warning")
+    assert "`data`" in message
+    first, second = own.backend.draws(0, 16, 2)
+    assert np.any(first.batch != second.batch)
+    np.testing.assert_array_equal(own.backend.draw(5, 16).batch, own.backend.draw(5, 16).batch)
+    gs.simulate(own, level="training", iterations=3)
+    assert _global_streams() == before
+    _, _, status, message = jax_probes(_with_data(lambda key, n: points[_OWN.integers(64, size=n)]).backend)[0]
+    assert (status, "`data`" in message) == ("error", True)
+
+
+def test_data_and_latents_of_a_fixed_number_of_rows_are_refused():
+    points, latents = seeded()[2], seeded()[3]
+    for data in (lambda key, n: points, lambda key, n: (points, points[:, 0]), lambda key, n: {"x": points, "w": 2.0}):
+        with pytest.raises(gs.ParameterError, match=r"data = .*64 rows"):
+            _with_data(data)
+    with pytest.raises(gs.ParameterError, match=r"latents = .*64 rows"):
+        _with_data(ring_data, lambda key, n: latents)
+    short = _with_data(lambda key, n: points[:n])
+    with pytest.raises(gs.ParameterError, match=r"data = .*64 rows where n = 128"):
+        short.backend.draw(0, 128)
+
+
+def test_checkpoints_that_are_none(game, tmp_path):
+    sizes = game.backend.sizes
+    np.save(tmp_path / "single.npy", np.zeros(3))
+    text = np.full(sizes.generator, "a")
+    np.savez(tmp_path / "text.npz", generator=text, discriminator=np.zeros(sizes.discriminator))
+    for name in ("single.npy", "text.npz"):
+        with pytest.raises(gs.ParameterError, match="checkpoint"):
+            game.load_checkpoint(tmp_path / name)
+    np.savez(tmp_path / "good.npz", generator=np.zeros(sizes.generator), discriminator=np.zeros(sizes.discriminator))
+    assert not np.any(game.load_checkpoint(tmp_path / "good.npz").backend.point.generator)

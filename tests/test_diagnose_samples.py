@@ -195,6 +195,8 @@ def test_digits_with_labels():
         ({"labels": np.zeros(400), "modes": (CENTRES, 0.1)}, "modes"),
         ({"modes": CENTRES}, "modes"),
         ({"modes": (np.zeros((2, 3)), 0.1)}, "modes"),
+        ({"modes": (np.zeros((0, 2)), 0.1)}, "modes"),
+        ({"modes": (CENTRES, -1.0)}, "modes"),
         ({"features": 3}, "features"),
         ({"features": lambda rows: rows[:2]}, "features"),
         ({"features": (np.zeros((3, 2)), np.zeros((400, 2)))}, "features"),
@@ -216,3 +218,40 @@ def test_a_checkpoint_is_looked_at_through_its_backend():
     assert found.energy_distance < 0.05
     narrow = FormulaBackend(np.zeros((4, 4)), 2, width=0.1)
     assert order_statistics(narrow)
+
+
+def test_equal_laws_of_many_coordinates_have_not_collapsed():
+    """Principal axes follow the rows that they are fitted to, so those rows must not be the ones compared."""
+    rng = np.random.default_rng(0)
+    samples, data = rng.standard_normal((128, 2000)), rng.standard_normal((256, 2000))
+    found = gs.is_collapsed(samples, data)
+    assert not found
+    assert found.spread == pytest.approx(samples.var(axis=0).sum() / data.var(axis=0).sum(), rel=1e-12)
+    assert found.spread == pytest.approx(1, abs=0.05)
+    assert found.knn_coverage == pytest.approx(1, abs=0.2)  # 64 reference points
+    assert gs.is_collapsed(0.1 * samples, data)
+    labelled = gs.is_collapsed(samples, data, labels=np.arange(256) % 3)
+    assert labelled.soft_coverage > 0.8
+
+
+def test_neighbours_are_fewer_than_the_rows_they_are_sought_among():
+    rng = np.random.default_rng(1)
+    for axes, most in ((2, 255), (100, 127)):
+        samples, data = rng.standard_normal((700, axes)), rng.standard_normal((2000, axes))
+        assert not gs.is_collapsed(samples, data, k=most)
+        with pytest.raises(gs.ParameterError, match=f"k = {most + 1}: expected less than {most + 1}"):
+            gs.is_collapsed(samples, data, k=most + 1)
+
+
+def test_the_width_of_the_modes_decides_how_samples_between_them_count():
+    """Half of the samples at one mode, half between it and the next: a posterior by hand."""
+    x = np.concatenate([np.tile(CENTRES[0], (60, 1)), np.tile(0.7 * CENTRES[0] + 0.3 * CENTRES[1], (60, 1))])
+    for std in (0.1, 0.15):
+        weights = np.exp(-(np.linalg.norm(x[:, None] - CENTRES, axis=2) ** 2) / (2 * std**2))
+        shares = (weights / weights.sum(axis=1, keepdims=True)).mean(axis=0)
+        exact = np.exp(-np.sum(shares * np.log(shares))) / 8
+        assert gs.is_collapsed(x, ring(400, 2), modes=(CENTRES, std)).soft_coverage == pytest.approx(exact, rel=1e-12)
+    assert gs.is_collapsed(x, ring(400, 2), modes=(CENTRES, 0.0)).soft_coverage == 1 / 8
+    # modes that overlap are told apart all the same, as by the order parameters
+    wide = gs.is_collapsed(x, ring(400, 2), modes=(CENTRES, 5.0)).soft_coverage
+    assert wide == pytest.approx(gs.order_parameters(x, CENTRES).soft_coverage, rel=1e-12)

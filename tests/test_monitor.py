@@ -326,3 +326,28 @@ def test_bad_settings_are_named(options, name):
 def test_only_a_game_can_be_watched():
     with pytest.raises(gs.ParameterError, match="RealGame"):
         gs.Monitor(3)
+
+
+def test_a_run_that_has_diverged_is_read_as_seldom_as_any_other_and_says_so_once():
+    training = Training(measure_seconds=0.0, output_seconds=0.0, every=50)
+    training.run(60)
+    before = len(training.calls)
+    training.theta = np.full(2, np.nan)
+    readings = training.run(440)
+    assert [r.iteration for r in readings] == [100, 150, 200, 250, 300, 350, 400, 450, 500]
+    told = [warning for r in readings for warning in r.warnings]
+    assert told == ["parameters are not finite: the run has diverged"]
+    assert len(training.calls) == before
+    training.theta = np.zeros(2)  # back from a checkpoint
+    assert measured(training.run(300)) == [800]
+
+
+def test_step_counts_of_jax_are_arrays():
+    jnp = pytest.importorskip("jax.numpy")
+    training = Training(measure_seconds=0.0, every=1, budget=1.0)
+    training.clock.now = 1.0
+    state = {"generator": np.ones(2), "discriminator": np.ones(2), "generator_step": jnp.asarray(7, jnp.int32)}
+    assert training.monitor._current(state).rule.generator.step == 7
+    assert training.monitor.step(state, iteration=jnp.asarray(20)).iteration == 20
+    with pytest.raises(gs.ParameterError, match="iteration"):
+        training.monitor.step(state, iteration=jnp.asarray(20.5))

@@ -22,6 +22,7 @@ registry.declare(
     particle="ganscope.games.particle.cloud.model:ParticleGAN",
     torus="ganscope.games.particle.torus.model:TorusGAN",
 )
+registry.declare_recorded(real="ganscope.diagnose.recorded_game:RecordedGame")
 
 # Public names and their modules; nothing is imported before it is used.
 _PUBLIC = {

@@ -141,6 +141,13 @@ class Game(abc.ABC):
         del over, level, rule, step_size, options
         return None
 
+    def recorded(self) -> "Game":
+        """What a saved run can tell of its game: the game itself, or what is left of one that cannot be written down.
+
+        It classifies runs and tells equal games from different ones.
+        """
+        return self
+
     def linear_spectrum(self, at: Any = None, rule: str | None = None, **options: Any) -> Spectrum:
         """Spectrum of the game's linearisation; games without one say so."""
         raise NotApplicable(f"{type(self).__name__} has no spectrum (at={at!r}, rule={rule!r}, {options})")

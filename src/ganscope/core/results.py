@@ -10,6 +10,9 @@ from ganscope.core.errors import NotApplicable, ParameterError
 from ganscope.core.game import Game, Request, Variable, from_json, to_json
 from ganscope.core.version import package_version
 
+# Attribute of the runs of a game that cannot be written down: what can, as JSON.
+_RECORDED = "recorded_game"
+
 
 def run_dataset(game: Game, request: Request, variables: dict[str, Variable], many: bool) -> xr.Dataset:
     """Label the variables `[cells, replicas, ...]` of a request; single cells and replicas lose their dimension."""
@@ -47,6 +50,9 @@ def run_dataset(game: Game, request: Request, variables: dict[str, Variable], ma
     attrs |= request.notes
     if many:
         attrs["over"] = list(request.over)
+    recorded = game.recorded()
+    if recorded is not game:
+        attrs[_RECORDED] = to_json(recorded)
     run = xr.Dataset(data, coords, attrs)
     if text.startswith("not available"):
         run.encoding["game"] = game  # a game made of Python functions stays with the run, in this process only
@@ -77,14 +83,37 @@ def game_of(run: xr.Dataset) -> Game:
         raise ParameterError("run", type(run).__name__, "a data set made by simulate, with the attribute 'game'")
     if "cell" in run.dims:
         raise ParameterError("run", f"{run.sizes['cell']} cells", "one cell: select it with run.isel(cell=...)")
-    varied = varied_values(run)
+    varied = {name: value if value.ndim else value.item() for name, value in varied_values(run).items()}
     return base_game(run).replace(**varied) if varied else base_game(run)
 
 
 def base_game(run: xr.Dataset) -> Game:
     """The game that made a run or a batch, with its own value of the parameters that a batch varies."""
-    game: Game = run.encoding["game"] if "game" in run.encoding else from_json(run.attrs["game"])
-    return game
+    if "game" in run.encoding:
+        game: Game = run.encoding["game"]
+        return game
+    return from_json(run.attrs.get(_RECORDED, run.attrs["game"]))
+
+
+def _refuse_others(run: xr.Dataset, reference: xr.Dataset) -> None:
+    """Refuse runs of different games, saying in what they differ."""
+    one, other = game_of(run).recorded(), game_of(reference).recorded()
+    if one == other:
+        return
+    mine, theirs = (_told(game) for game in (one, other))
+    names = ["model"]
+    if type(one) is type(other):
+        names = [n for n in one.parameter_names() if not np.array_equal(getattr(one, n), getattr(other, n))]
+    found, wanted = (", ".join(f"{name} = {told[name]}" for name in names) for told in (theirs, mine))
+    raise ParameterError("reference", f"a run of another game ({found})", f"a run of the same game ({wanted})")
+
+
+def _told(game: Game) -> dict[str, str]:
+    """Model and parameters as short texts."""
+    texts = {"model": game.model} | {
+        name: " ".join(repr(getattr(game, name)).split()) for name in game.parameter_names()
+    }
+    return {name: text if len(text) <= 60 else text[:57] + "..." for name, text in texts.items()}
 
 
 def varied_values(run: xr.Dataset) -> dict[str, Any]:
@@ -127,8 +156,7 @@ def compare(run: xr.Dataset, reference: xr.Dataset) -> xr.Dataset:
     Raises:
         ParameterError: If the runs are of different games or share no time.
     """
-    if game_of(run) != game_of(reference):
-        raise ParameterError("reference", reference.attrs["game"], f"a run of the same game, {run.attrs['game']}")
+    _refuse_others(run, reference)
     start = max(float(run.time[0]), float(reference.time[0]))
     end = min(float(run.time[-1]), float(reference.time[-1]))
     times = run.time.values[(run.time.values >= start) & (run.time.values <= end)]

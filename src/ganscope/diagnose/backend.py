@@ -99,6 +99,14 @@ class Backend(abc.ABC):
     def at(self, point: Point) -> "Backend":
         """The same game at another checkpoint."""
 
+    def try_out(self, count: int) -> None:
+        """See whether a batch of `count` can be drawn, and in PyTorch whether the losses can be evaluated on it.
+
+        Raises:
+            ParameterError: If the user's functions fail there.
+        """
+        self.draw(0, count)
+
     @abc.abstractmethod
     def draw(self, seed: int, count: int) -> Draw:
         """A minibatch of `count` samples and latents; equal seeds give equal draws."""

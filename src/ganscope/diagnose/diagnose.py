@@ -140,6 +140,7 @@ class _Run:
         finite = all(bool(np.all(np.isfinite(part))) for part in game.backend.point)
         found: list[Probe] = []
         if finite:
+            game.backend.try_out(settings.batch_size)
             with self._stage("probes"):
                 found = probes(game, settings.seed, settings.batch_size)
             if any(probe.status == ERROR for probe in found):

@@ -20,6 +20,7 @@ from ganscope.core.errors import NotApplicable, ParameterError, unknown_name
 from ganscope.core.game import Game, Level, Players, Request, Variable
 from ganscope.core.outcome import Prediction, Spectrum, Verdict
 from ganscope.diagnose.backend import Backend, Change
+from ganscope.diagnose.recorded_game import RecordedGame
 from ganscope.diagnose.rule import ORDERS, Player, UpdateRule
 
 Array = npt.NDArray[np.float64]
@@ -130,7 +131,8 @@ class RealGame(Game):
         if train_batch_size is not None:
             train_batch_size = integer("train_batch_size", train_batch_size, at_least=1)
         if interval > 1 and gamma > 0 and not backend.penalty_known:
-            raise ParameterError("penalty_interval", interval, "1 where the penalty itself is not given")
+            expected = f"1 where the penalty itself is not given{self._hint}"
+            raise ParameterError("penalty_interval", interval, expected)
         self.backend, self.rule = backend, rule
         self.gamma = gamma
         self.change = Change(added=gamma / interval - gamma)
@@ -223,10 +225,11 @@ class RealGame(Game):
                 generate=generate, score=score, real=real, train_batch_size=train_batch_size,
             )  # fmt: skip
             game = cls.__new__(cls)
+            game.missing = "; ".join(facts["missing"].values())
             untold = _untold(gradient_clipping, weight_clipping, averaged_generator)
             game._settle(
                 backend, rule, gamma, other_penalty is not None, facts["train_batch_size"], penalty_interval,
-                (*untold, *facts["notes"]), iteration, planned_iterations,
+                (*untold, *facts["notes"], *facts["missing"].values()), iteration, planned_iterations,
             )  # fmt: skip
             game._reread = read
             game._modules = (generator, discriminator, optimizer_g, optimizer_d)
@@ -238,7 +241,9 @@ class RealGame(Game):
         """The same game at the parameters and optimizer states that its PyTorch modules have now."""
         if self._reread is None:
             raise NotApplicable("a game of JAX functions does not change by itself: use at(...)")
-        return self._reread()
+        game = self._reread()
+        game.iteration = self.iteration
+        return game
 
     def at(
         self, generator_parameters: Any, discriminator_parameters: Any, rule: UpdateRule | None = None
@@ -276,12 +281,21 @@ class RealGame(Game):
             from ganscope.diagnose.jax_functions.adapter import read_checkpoint
 
             return self.at(*read_checkpoint(Path(path), self.backend.sizes))
-        from ganscope.diagnose.torch_modules.adapter import load_checkpoint
+        from ganscope.diagnose.torch_modules.adapter import loaded
 
-        load_checkpoint(path, *self._modules)
-        return self.refreshed()
+        # a game that cannot be read from the new state leaves the user with the old one
+        with loaded(path, *self._modules) as told:
+            game = self.refreshed()
+        if told["iteration"] is not None:
+            game.iteration = told["iteration"]
+        return game
 
     _modules: tuple[Any, ...] = ()
+    missing: str = ""  # why a player cannot be called on its own, and what to give
+
+    @property
+    def _hint(self) -> str:
+        return f" ({self.missing})" if self.missing else ""
 
     # Parameters ---------------------------------------------------------------------------------------------------
 
@@ -349,13 +363,30 @@ class RealGame(Game):
         """A real game is more than its settings: it cannot be written to JSON."""
         raise NotApplicable("a real game is made of functions and weights: it cannot be written to JSON")
 
-    def stream_name(self) -> str:
-        """One text for equal games: backend, weights and settings."""
+    def recorded(self) -> RecordedGame:
+        """What a saved run can tell of this game."""
+        settings = {name: getattr(self, name) for name in WHAT_IFS if name != "train_batch_size"}
+        return RecordedGame(
+            backend=self.backend.name,
+            weights=self._digest(),
+            generator_kind=self.rule.generator.kind,
+            discriminator_kind=self.rule.discriminator.kind,
+            other_penalty=self.has_other_penalty and self.change.removed == 0,
+            train_batch_size=self._train_batch_size,
+            **settings,
+        )
+
+    def _digest(self) -> str:
+        """Of the weights."""
         weights = hashlib.blake2b(digest_size=12)
         for part in self.backend.point:
             weights.update(np.ascontiguousarray(part).tobytes())
+        return weights.hexdigest()
+
+    def stream_name(self) -> str:
+        """One text for equal games: backend, weights and settings."""
         settings = {name: getattr(self, name) for name in WHAT_IFS if name != "train_batch_size"}
-        told = {"model": self.model, "backend": self.backend.name, "weights": weights.hexdigest()}
+        told = {"model": self.model, "backend": self.backend.name, "weights": self._digest()}
         return json.dumps(told | settings | {"train_batch_size": self._train_batch_size}, sort_keys=True)
 
     def replace(self, **changes: Any) -> Self:
@@ -382,7 +413,8 @@ class RealGame(Game):
         if name == "gradient_penalty":
             gamma = number(name, value, at_least=0)
             if not self.backend.penalty_known:
-                raise ParameterError(name, value, "nothing: the game has neither a unit penalty nor a discriminator")
+                expected = f"nothing: the game has neither a unit penalty nor a discriminator{self._hint}"
+                raise ParameterError(name, value, expected)
             self.change = Change(gamma - self.gamma, 1.0 if self.has_other_penalty else 0.0, noise)
         elif name == "instance_noise":
             if not self.backend.noise_known and number(name, value, at_least=0) > 0:
@@ -406,10 +438,10 @@ class RealGame(Game):
             self.rule = new
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, RealGame) and self.stream_name() == other.stream_name()
+        return self.recorded() == other
 
     def __hash__(self) -> int:
-        return hash(self.stream_name())
+        return hash(self.recorded())
 
     def check_cells(self, over: Mapping[str, Any]) -> tuple[dict[str, Array], int]:
         """Values of what-ifs with one entry per cell."""

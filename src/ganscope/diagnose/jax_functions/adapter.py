@@ -1,6 +1,7 @@
 """From a JAX user's functions and trees of arrays to what the instruments work on."""
 
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -204,14 +205,21 @@ def checkpoint_of(
 def read_checkpoint(path: Path, sizes: Players) -> tuple[Any, Any]:
     """The flat arrays `generator` and `discriminator` of an `.npz` file; nothing is unpickled."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        stored = np.load(path, allow_pickle=False)
+        if not isinstance(stored, np.lib.npyio.NpzFile):
+            raise ParameterError("checkpoint", str(path), "an .npz file of arrays, not a single array")
+        with stored:
             arrays = {name: np.asarray(stored[name]) for name in stored.files}
+    except ParameterError:
+        raise
     except FileNotFoundError:
         raise ParameterError("checkpoint", str(path), "a file that exists") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ParameterError("checkpoint", str(path), f"an .npz file of arrays ({error})") from None
     for name, size in zip(("generator", "discriminator"), sizes, strict=True):
         if name not in arrays or arrays[name].size != size:
             found = {key: value.shape for key, value in arrays.items()}
             raise ParameterError("checkpoint", found, f"arrays generator and discriminator with {list(sizes)} numbers")
+        if arrays[name].dtype.kind not in "fiu":
+            raise ParameterError("checkpoint", f"{name} of type {arrays[name].dtype}", "arrays of real numbers")
     return arrays["generator"], arrays["discriminator"]

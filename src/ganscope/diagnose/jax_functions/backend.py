@@ -13,6 +13,7 @@ import numpy.typing as npt
 from ganscope.core.errors import ParameterError
 from ganscope.core.game import Players
 from ganscope.diagnose.backend import UNCHANGED, Backend, Change, Draw, Linearised, Point
+from ganscope.diagnose.host_random import lent_streams
 from ganscope.diagnose.jax_functions import programs as jax_programs
 from ganscope.diagnose.jax_functions.programs import Program, TracedChange
 from ganscope.diagnose.training import Trained, TrainingRequest
@@ -33,8 +34,11 @@ _POOLS = (512, 4096)
 
 @contextlib.contextmanager
 def precision(dtype: Any = np.float64) -> Iterator[None]:
-    """Compute in float64, or in the user's float32, whatever the user's own setting."""
-    with jax.enable_x64(np.dtype(dtype) == np.float64), jax.default_matmul_precision("highest"):
+    """Compute in float64, or in the user's float32, whatever the user's own setting.
+
+    What the user's functions draw from global random streams while they are traced stays unseen outside.
+    """
+    with lent_streams(0), jax.enable_x64(np.dtype(dtype) == np.float64), jax.default_matmul_precision("highest"):
         yield
 
 
@@ -107,21 +111,32 @@ class JaxBackend(Backend):
 
     def draws(self, seed: int, count: int, number: int) -> "JaxDraws":
         """Independent minibatches: one large draw, cut up."""
-        batch = self._stacked(self._data, (seed, 0), count, number)
-        latents = self._stacked(self._latents, (seed, 1), count, number)
+        batch = self._stacked("data", (seed, 0), count, number)
+        latents = self._stacked("latents", (seed, 1), count, number)
         return JaxDraws((batch, latents, _keys(number, seed, 2)), number)
 
     def latents(self, seed: int, count: int) -> Any:
         """Latents alone."""
-        return jax.tree.map(lambda a: a[0], self._stacked(self._latents, (seed, 1), count, 1))
+        return jax.tree.map(lambda a: a[0], self._stacked("latents", (seed, 1), count, 1))
 
-    def _stacked(self, source: Callable[[Any, int], Any], entropy: tuple[int, int], count: int, number: int) -> Any:
+    def called(self, name: str, key: Any, rows: int, seed: int) -> Any:
+        """What the user's `data` or `latents` return, as NumPy arrays; global random streams are seeded for it."""
+        source = self._data if name == "data" else self._latents
+        with lent_streams(seed):
+            return jax.tree.map(np.asarray, source(key, rows))
+
+    def _stacked(self, name: str, entropy: tuple[int, int], count: int, number: int) -> Any:
         """`number` draws of `count` rows with a leading axis, all at once where every leaf has a row per sample."""
         rows = _pool(count * number)
-        whole = jax.tree.map(np.asarray, source(_keys(1, *entropy)[0], rows))
+        seeds = np.random.SeedSequence([*entropy, 0x686F7374]).generate_state(number + 1).tolist()
+        whole = self.called(name, _keys(1, *entropy)[0], rows, seeds[-1])
         if all(leaf.ndim and len(leaf) == rows for leaf in jax.tree.leaves(whole)):
             return jax.tree.map(lambda a: self._wide(a[: count * number].reshape(number, count, *a.shape[1:])), whole)
-        parts = [jax.tree.map(np.asarray, source(own, count)) for own in _keys(number, *entropy)]
+        parts = [
+            self.called(name, own, count, seed) for own, seed in zip(_keys(number, *entropy), seeds[:-1], strict=True)
+        ]
+        for part in parts:
+            _check_rows(name, part, count)
         return jax.tree.map(lambda *own: self._wide(np.stack(own)), *parts)
 
     def _wide(self, values: Any) -> Any:
@@ -189,7 +204,8 @@ class JaxBackend(Backend):
 
     def real_samples(self, draw: Draw) -> Array:
         """The real samples of a draw."""
-        real = np.asarray(self.program.real(draw.batch), np.float64)
+        with lent_streams(0):
+            real = np.asarray(self.program.real(draw.batch), np.float64)
         return real.reshape(len(real), -1)
 
     def score_slopes(self, point: Point, draw: Draw) -> tuple[Array, Array]:
@@ -284,6 +300,17 @@ def _stacked(draws: Sequence[Draw]) -> tuple[Any, Any, Any]:
         for part in ("batch", "latents")
     )
     return batch, latents, jnp.stack([draw.key for draw in draws])
+
+
+def _check_rows(name: str, made: Any, count: int) -> None:
+    """Refuse a draw in which nothing has the number of rows that was asked for; constants beside it may be there."""
+    lengths = [len(leaf) for leaf in jax.tree.leaves(made) if leaf.ndim]
+    if lengths and count not in lengths:
+        raise ParameterError(
+            name,
+            f"a function that returned {lengths[0]} rows where n = {count}",
+            "(key, n) -> n rows (data of a fixed number of rows: pass the arrays themselves)",
+        )
 
 
 def _rows_of(latents: Any) -> int:

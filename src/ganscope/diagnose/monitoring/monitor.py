@@ -134,6 +134,7 @@ class Monitor:
         self._entries: list[dict[str, Any]] = []
         self._log = self._scalars = None
         self._iteration = 0
+        self._diverged = False
         self._next_outputs, self._next_measurement = self._every, FIRST_READINGS[0]
         if log is not None:
             identity = {"backend": backend.name, "sizes": [int(n) for n in backend.sizes], "latents": fixed_latents}
@@ -190,6 +191,8 @@ class Monitor:
         Raises:
             ParameterError: If the state does not fit the game.
         """
+        if getattr(iteration, "ndim", None) == 0:  # a step count of JAX is an array
+            iteration = np.asarray(iteration).item()
         iteration = self._iteration + 1 if iteration is None else integer("iteration", iteration)
         if iteration <= self._iteration:
             self._go_back(iteration)
@@ -214,8 +217,9 @@ class Monitor:
         found: dict[str, Any] = {"iteration": self._iteration}
         told = self._updates(game.backend)
         finite = all(bool(np.all(np.isfinite(part))) for part in game.backend.point)
-        if not finite:
-            told.append("parameters are not finite: the run has diverged")
+        if not finite:  # said once: nothing that comes after it is news
+            told = [] if self._diverged else ["parameters are not finite: the run has diverged"]
+        self._diverged = not finite
         found |= self._gradients.add(gradients)
         record: dict[str, Any] = {}
         outputs = None
@@ -235,10 +239,8 @@ class Monitor:
             score, more = judged(found, before, self._trail.records if self._trail is not None else 0)
             found |= score
             told += more
-            later = 2 * FIRST_READINGS[-1]
-            while later <= self._iteration:
-                later *= 2
-            self._next_measurement = next((k for k in FIRST_READINGS if k > self._iteration), later)
+        if measurement_due:  # whatever came of it: a run that has broken down is not measured at every iteration
+            self._next_measurement = _next_after(self._iteration)
         self._space_out()
         reading = Reading(**found, overhead=self._budget.overhead(since), warnings=tuple(told))
         self._keep(reading, record)
@@ -324,12 +326,18 @@ class Monitor:
             self._trail.restore(entries)
         self._next_outputs = (self._iteration // self._every + 1) * self._every
         measured = [entry["iteration"] for entry in entries if entry.get("margin") is not None]
-        schedule = list(FIRST_READINGS)
-        while measured and schedule[-1] <= measured[-1]:
-            schedule.append(2 * schedule[-1])
-        self._next_measurement = next(k for k in schedule if not measured or k > measured[-1])
+        self._next_measurement = _next_after(measured[-1]) if measured else FIRST_READINGS[0]
+        self._diverged = False
 
     def _go_back(self, iteration: int) -> None:
         """The run went on from an earlier checkpoint: what came after it is superseded."""
         self._go_on(superseded(self._entries, iteration))
         self._hashes = None
+
+
+def _next_after(iteration: int) -> int:
+    """Where the next dear reading is due."""
+    later = 2 * FIRST_READINGS[-1]
+    while later <= iteration:
+        later *= 2
+    return next((k for k in FIRST_READINGS if k > iteration), later)

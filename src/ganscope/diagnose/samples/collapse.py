@@ -161,6 +161,11 @@ def is_collapsed(
     pair = _feature_pair(features, len(fake), len(real))
     chosen_real = _choice(generator, len(real), 2 * COUNT)
     chosen_fake = _choice(generator, len(fake), COUNT)
+    reduced = features is None and real.shape[1] > LARGEST_DIMENSION
+    fitted = len(chosen_real) // 2 if reduced else 0  # rows of the data for principal axes alone
+    reference = (len(chosen_real) - fitted) // 2
+    if k >= reference:
+        raise ParameterError("k", k, f"less than {reference}, the rows of the data that neighbours are sought among")
     x = np.array(real[chosen_real], np.float64)
     radius = math.sqrt(float(np.sum(np.var(x, axis=0))))
     if not radius > 0:
@@ -181,24 +186,20 @@ def is_collapsed(
         notes.append(f"compared {x.shape[1]} features of the samples")
     # What neighbours and distances are taken of.
     near_x, near_y = x, y
-    if features is None and x.shape[1] > LARGEST_DIMENSION:
+    if reduced:
         # Axes follow the rows that they are fitted to: the samples have to be compared with others.
-        fitted, near_x = x[: len(x) // 2], x[len(x) // 2 :]
-        chosen_real = chosen_real[len(x) // 2 :]
-        mean, axes = fitted.mean(axis=0), _axes(fitted, min(LARGEST_DIMENSION, len(fitted) - 1))
+        mean, axes = x[:fitted].mean(axis=0), _axes(x[:fitted], min(LARGEST_DIMENSION, fitted - 1))
         notes.append(f"neighbours in the data's leading {axes.shape[1]} principal components of {x.shape[1]}")
         if known_modes is not None and known_modes[0].shape[1] == x.shape[1]:
             known_modes = (known_modes[0] - mean) @ axes, known_modes[1]
-        near_x, near_y = (near_x - mean) @ axes, (y - mean) @ axes
-    if k >= len(near_x) // 2:
-        raise ParameterError("k", k, f"less than {len(near_x) // 2}, the rows of the data that neighbours are among")
+        near_x, near_y = (x[fitted:] - mean) @ axes, (y - mean) @ axes
     # Lengths in features have a radius of their own.
     own_radius = radius if features is None else math.sqrt(float(np.sum(np.var(x, axis=0))))
     if not own_radius > 0:
         raise ParameterError("features", "equal for all data", "features that vary")
     soft = None
     if names is not None:
-        soft = soft_coverage_of_classes(near_y, near_x, names[chosen_real], k)
+        soft = soft_coverage_of_classes(near_y, near_x, names[chosen_real[fitted:]], k)
     elif known_modes is not None:
         soft = soft_coverage_of_modes(near_y, *known_modes)
     raw, relative, density = neighbour_numbers(near_y, near_x, k)

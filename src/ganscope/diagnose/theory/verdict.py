@@ -143,9 +143,8 @@ def judge(
         disagree = min(score.batches) <= threshold < max(score.batches)
         if disagree:
             margin /= 2
-            reasons.append(
-                f"the batches disagree: {wander_words(min(score.batches))} to {wander_words(max(score.batches))} data radii"
-            )
+            low, high = (wander_words(end(score.batches)) for end in (min, max))
+            reasons.append(f"the batches disagree: {low} to {high} data radii")
         borders = (threshold / 2, threshold, 2 * threshold)
         near = not observed_now and (disagree or any(_close(score.value, border) for border in borders))
         confidence = None if observed_now else calibration.confidence(leaning, margin, progress)

@@ -19,20 +19,18 @@ from ganscope.diagnose.torch_modules.copies import (
     moving_names,
     numpy_of,
     own_settings,
-    tensors_of,
     working,
 )
 from ganscope.diagnose.torch_modules.data import Source
-from ganscope.diagnose.torch_modules.functions import UserFunctions, kept_inputs, kept_modules, memory_errors
+from ganscope.diagnose.torch_modules.draws import Draws
+from ganscope.diagnose.torch_modules.functions import UserFunctions, memory_errors
 from ganscope.diagnose.torch_modules.linearised import TorchLinearised
 from ganscope.diagnose.torch_modules.optimizers import Extras
-from ganscope.diagnose.torch_modules.products import Block, Products, gradient, saved_bytes
+from ganscope.diagnose.torch_modules.products import Block, Products, gradient, recording
+from ganscope.diagnose.torch_modules.trials import learn_abilities, settle_precision, try_batch
 from ganscope.diagnose.training import Trained, TrainingRequest
 
 Array = npt.NDArray[np.float64]
-
-# Sizes of the first two minibatches: what a function saves for its gradients is measured as a + b count.
-_FIRST_COUNTS = (8, 16)
 
 
 class TorchBackend(Backend):
@@ -55,6 +53,8 @@ class TorchBackend(Backend):
         dtype: Working precision, float64 unless a layer refuses it.
         training_dtype: Of the user's own parameters.
         refusal: What a layer said that refused float64, else an empty text.
+        missing: Why `generate`, `score` or `penalty` cannot be called where it is not given, with what to give.
+        saved: (a, b): the losses of n samples save a + b n bytes for their gradients.
 
     Raises:
         ParameterError: If a function cannot be called as stated, its results are not what is stated, it writes into
@@ -75,21 +75,30 @@ class TorchBackend(Backend):
     ) -> None:
         self.modules, self.functions = Players(generator, discriminator), functions
         self.extras = extras or Players(Extras(), Extras())
-        self._data, self._latents = data, latents
+        self._sources = data, latents
         names = moving_names(self.modules, moved)
         for who, own in zip(("generator", "discriminator"), names, strict=True):
             if not own:
                 raise ParameterError(who, "no parameter that training moves", "at least one that requires gradients")
         self.names = names
         self.training_dtype = _common_dtype([*generator.parameters(), *discriminator.parameters()])
-        self._adopt(torch.float64)
-        self.refusal = self._settle_precision()
+        self.missing: dict[str, str] = {}
+        self.saved = (0.0, 0.0)
+        self.adopt(torch.float64)
+        self.refusal = settle_precision(self)
         self.point = self.networks.point()
-        self._learn_abilities()
+        learn_abilities(self)
 
-    def _adopt(self, dtype: torch.dtype, modules: Players | None = None) -> None:
+    def adopt(self, dtype: torch.dtype, modules: Players | None = None) -> None:
+        """Take new private copies, of the user's modules or others like them, in another precision."""
         self.networks = Networks(copied(*(modules or self.modules)), self.names, dtype)
         self.dtype, self.device, self.sizes = dtype, self.networks.device, self.networks.sizes
+        self._draws = Draws(*self._sources, dtype, self.device)
+
+    @property
+    def precision(self) -> np.dtype[Any]:
+        """The working precision, as NumPy calls it."""
+        return np.dtype(np.float64 if self.dtype == torch.float64 else np.float32)
 
     def at(self, point: Point) -> "TorchBackend":
         """The same game at another checkpoint."""
@@ -97,59 +106,37 @@ class TorchBackend(Backend):
         other.point = Players(*(np.array(part, np.float64) for part in point))
         return other
 
-    def at_present(self) -> "TorchBackend":
-        """The same game at the present state of the user's modules, buffers included."""
-        other = copy.copy(self)
-        other._adopt(self.dtype)
-        other.point = other.networks.point()
-        return other
-
+    @recording()
     def in_precision(self, dtype: Any) -> "TorchBackend":
         """The same game, measured in float64 or float32; in float32 alone where a layer refuses float64."""
         wanted = torch.float32 if np.dtype(dtype) == np.float32 or self.refusal else torch.float64
         if wanted == self.dtype:
             return self
         other, pair = copy.copy(self), self.networks.pair
-        other._adopt(wanted, Players(pair.generator, pair.discriminator))
+        other.adopt(wanted, Players(pair.generator, pair.discriminator))
         return other
 
     # Draws -------------------------------------------------------------------------------------------------------
 
     def draw(self, seed: int, count: int) -> Draw:
         """A minibatch."""
-        return self._draw(np.random.SeedSequence(seed), count)
+        return self._draws.one(seed, count)
 
     def draws(self, seed: int, count: int, number: int) -> Sequence[Draw]:
         """Independent minibatches."""
-        return [self._draw(np.random.SeedSequence([seed, k]), count) for k in range(number)]
+        return self._draws.several(seed, count, number)
 
     def latents(self, seed: int, count: int) -> Any:
         """Latents alone."""
-        return self._from("latents", self._latents, int(_seeds(np.random.SeedSequence(seed))[1]), count)
-
-    def _draw(self, source: np.random.SeedSequence, count: int) -> Draw:
-        seeds = [int(seed) for seed in _seeds(source)]
-        batch = self._from("data", self._data, seeds[0], count)
-        return Draw(batch, self._from("latents", self._latents, seeds[1], count), seeds[2])
-
-    def _from(self, name: str, source: Source, seed: int, count: int) -> Any:
-        with own_settings(self.dtype, self.device, seed):
-            try:
-                values = source(self.key(seed), count)
-            except (TypeError, RuntimeError, AttributeError, IndexError, KeyError) as error:
-                raise ParameterError(
-                    name, f"{type(error).__name__}: {error}", "a function (key, n) that runs"
-                ) from error
-            values = working(values, self.dtype, self.device)
-        found = tensors_of(values)
-        if not found or (found[0].ndim and len(found[0]) != count):
-            told = f"{len(found[0])} samples for n = {count}" if found else type(values).__name__
-            raise ParameterError(name, told, "tensors with exactly n samples from (key, n)")
-        return values
+        return self._draws.latents(seed, count)
 
     def key(self, seed: int) -> torch.Generator:
         """The key of that seed."""
-        return torch.Generator(self.device).manual_seed(seed)
+        return self._draws.key(seed)
+
+    def try_out(self, count: int) -> None:
+        """Call the losses once for a batch of that size; a `ParameterError` tells the size and what failed."""
+        try_batch(self, count)
 
     # Losses and velocities -----------------------------------------------------------------------------------------
 
@@ -209,13 +196,14 @@ class TorchBackend(Backend):
         """The velocity for several minibatches."""
         return np.stack([np.concatenate(self.velocity(point, draw, change)) for draw in draws])
 
+    @recording()
     def linearise(self, point: Point, draw: Draw, change: Change = UNCHANGED) -> Linearised:
         """The derivative of the velocity."""
         return TorchLinearised(self, point, draw, change)
 
     def block(self, count: int, row_size: int) -> Block:
         """How rows of directions go through a graph for a minibatch of `count` samples."""
-        return Block(self._saved[0] + self._saved[1] * count, row_size * self.dtype.itemsize)
+        return Block(self.saved[0] + self.saved[1] * count, row_size * self.dtype.itemsize)
 
     # Outputs -------------------------------------------------------------------------------------------------------
 
@@ -233,6 +221,7 @@ class TorchBackend(Backend):
             latents = working(latents, self.dtype, self.device)
         return numpy_of(self._samples(self.networks.vector(generator), latents))
 
+    @recording()
     def output_products(self, generator: Array, latents: Any, directions: Array) -> Array:
         """Derivative of the outputs along rows."""
         theta = self.networks.vector(generator, leaf=True)
@@ -240,6 +229,7 @@ class TorchBackend(Backend):
         products = Products([made], [theta], self.block(len(made), self.sizes.generator))
         return numpy_of(products.products([self.networks.vector(directions)])[0])
 
+    @recording()
     def output_gradients(self, generator: Array, latents: Any, weights: Array) -> Array:
         """Gradients of single outputs."""
         theta = self.networks.vector(generator, leaf=True)
@@ -276,112 +266,6 @@ class TorchBackend(Backend):
         from ganscope.diagnose.torch_modules.training import train  # it needs this module's draws
 
         return train(self, request)
-
-    # What the user's functions can do --------------------------------------------------------------------------------
-
-    def _settle_precision(self) -> str:
-        """Call the losses once, in float64 or else in float32; returns why float64 failed."""
-        with kept_modules(*self.modules):
-            refusal: Exception | None = None
-            for dtype in (torch.float64, torch.float32):
-                if dtype != self.dtype:
-                    self._adopt(dtype)
-                try:
-                    self._first_call()
-                except ParameterError:
-                    raise
-                except Exception as error:  # the user's own code may raise anything
-                    refusal = refusal or error
-                    continue
-                return "" if refusal is None else f"{type(refusal).__name__}: {refusal}"
-        assert refusal is not None
-        raise ParameterError(
-            "losses",
-            f"{type(refusal).__name__}: {refusal}",
-            "a function (generator, discriminator, batch, latents, key) that runs on copies of the modules",
-        ) from refusal
-
-    def _first_call(self) -> None:
-        saved = []
-        self.noise_known = False
-        for count in _FIRST_COUNTS:
-            draw = self.draw(count, count)
-            theta, phi = self.leaves(self.networks.point())
-            with (
-                kept_inputs("losses", draw.batch, draw.latents),
-                saved_bytes() as weights,
-                self.networks.instance_noise(0.0, 0) as calls,
-            ):
-                before = (theta.detach().clone(), phi.detach().clone())
-                found = self.loss_tensors(theta, phi, draw, UNCHANGED)
-            self.noise_known = len(calls) > 0
-            same = (
-                torch.equal(a.detach().nan_to_num(), b.nan_to_num()) for a, b in zip((theta, phi), before, strict=True)
-            )
-            if not all(same):
-                raise ParameterError("losses", "changes parameters in place", "a function that updates nothing")
-            if not any(_depends(loss, leaf) for loss, leaf in zip(found, (theta, phi), strict=True)):
-                raise ParameterError(
-                    "losses",
-                    "do not depend on the modules they are called with",
-                    "losses of the generator and discriminator given as arguments (copies), with gradients enabled",
-                )
-            saved.append(sum(weights.values()))
-        slope = max(saved[1] - saved[0], 0) / (_FIRST_COUNTS[1] - _FIRST_COUNTS[0])
-        self._saved = (max(saved[0] - slope * _FIRST_COUNTS[0], 0.0), slope)
-
-    def _learn_abilities(self) -> None:
-        """Find out whether the players can be called on their own; what the user gave must work, defaults need not."""
-        draw = self.draw(_FIRST_COUNTS[0], _FIRST_COUNTS[0])
-        own = self.functions
-        self.samples_known = self.scores_known = self.penalty_known = True
-        self.missing: dict[str, str] = {}
-        with kept_modules(*self.modules):
-            self.real_samples(draw)
-            self.samples_known = self._works(
-                "generate", own.generate, lambda: self.outputs(self.point[0], draw.latents)
-            )
-            self.scores_known = self._works("score", own.score, lambda: self._real_scores(draw))
-            self.penalty_known = own.penalty is not None and (callable(own.penalty) or self.scores_known)
-            self.penalty_sees_generator = callable(own.penalty)
-            if self.penalty_known:
-                given = own.penalty if callable(own.penalty) else own.score
-                leaves = self.leaves(self.point)
-                self.penalty_known = self._works("penalty", given, lambda: self.penalty_tensor(*leaves, draw))
-            if own.other_penalty is not None:
-                change = Change(removed=1.0)
-                self._works("other_penalty", own.other_penalty, lambda: self.losses(self.point, draw, change))
-
-    def _real_scores(self, draw: Draw) -> None:
-        theta, phi = (self.networks.vector(part) for part in self.point)
-        real = self.functions.real_samples(draw.batch).to(self.dtype)
-        with self.evaluation(draw.key):
-            self.networks.run(theta, phi, lambda g, d: self.functions.scores(d, real, draw.batch))
-
-    def _works(self, name: str, given: Any, call: Any) -> bool:
-        try:
-            call()
-        except Exception as error:  # the user's own code may raise anything
-            if given is None:
-                self.missing[name] = f"{type(error).__name__}: {error}"
-                return False
-            if isinstance(error, ParameterError):
-                raise
-            raise ParameterError(
-                name, f"{type(error).__name__}: {error}", "a function that runs on the copies"
-            ) from error
-        return True
-
-
-def _depends(loss: Tensor, leaf: Tensor) -> bool:
-    if not loss.requires_grad:
-        return False
-    return torch.autograd.grad(loss, leaf, retain_graph=True, allow_unused=True)[0] is not None
-
-
-def _seeds(source: np.random.SeedSequence) -> npt.NDArray[np.uint64]:
-    """Seeds of data, latents and everything else."""
-    return source.generate_state(3, np.uint64) >> np.uint64(1)
 
 
 def _common_dtype(parameters: Sequence[Tensor]) -> torch.dtype:

@@ -1,7 +1,8 @@
 """Checkpoints of PyTorch games: files of tensors, from which nothing is run that a file could bring along."""
 
+import contextlib
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from ganscope.core.errors import ParameterError
+from ganscope.diagnose.torch_modules.copies import unwrapped
+from ganscope.diagnose.torch_modules.kept import Belongings
+from ganscope.diagnose.torch_modules.optimizer_states import check_optimizer_state, whole_number
 
 _MODULES = {
     "generator": ("generator", "netg", "g", "gen", "modelg", "gmodel", "netgenerator"),
@@ -56,7 +60,7 @@ def load_checkpoint(
     Args:
         path: The file.
         generator, discriminator: Modules with the file's structure, changed in place.
-        optimizer_g, optimizer_d: Their optimizers, or None to leave the states out.
+        optimizer_g, optimizer_d: Their optimizers, or None (or a `Player`) to leave the states out.
 
     Returns:
         `iteration` (the file's `iteration`, `step` or `global_step`, or None) and `loaded`, the names of what was
@@ -66,31 +70,50 @@ def load_checkpoint(
         ParameterError: If the file is missing, is no file of tensors, has another layout, or does not fit; the first
             misfit is named, and nothing is loaded.
     """
+    with loaded(path, generator, discriminator, optimizer_g, optimizer_d) as told:
+        return told
+
+
+@contextlib.contextmanager
+def loaded(
+    path: str | Path, generator: nn.Module, discriminator: nn.Module, optimizer_g: Any = None, optimizer_d: Any = None
+) -> Iterator[dict[str, Any]]:
+    """As `load_checkpoint`; whatever is raised inside the `with` block puts modules and optimizers back, too."""
     content = _tensors(path)
     if not isinstance(content, Mapping):
         raise ParameterError("checkpoint", f"{path}: {type(content).__name__}", _LAYOUT)
     parts = {_plain(key): value for key, value in content.items() if isinstance(key, str)}
-    states: dict[str, dict[str, Any]] = {}
-    for name, module in (("generator", generator), ("discriminator", discriminator)):
+    modules = {
+        "generator": unwrapped("generator", generator),
+        "discriminator": unwrapped("discriminator", discriminator),
+    }
+    pending: list[tuple[str, Any, dict[str, Any]]] = []
+    for name, module in modules.items():
         state = _first(parts, _MODULES[name])
         if not isinstance(state, Mapping):
             known = ", ".join(sorted(map(str, content))[:12])
             raise ParameterError("checkpoint", f"{path} with the keys {known}", f"{_LAYOUT}; it has no {name}")
-        states[name] = _fitting(name, state, module)
-    found = dict.fromkeys(states)
-    pending = []
-    for name, optimizer in (("optimizer_g", optimizer_g), ("optimizer_d", optimizer_d)):
+        pending.append((name, module, _fitting(name, state, module)))
+    optimizers = {"optimizer_g": optimizer_g, "optimizer_d": optimizer_d}
+    for name, optimizer in optimizers.items():
         state = _first(parts, _OPTIMIZERS[name])
-        if optimizer is not None and isinstance(state, Mapping):
-            _check_optimizer_state(name, state, optimizer)
-            pending.append((optimizer, state))
-            found[name] = None
-    generator.load_state_dict(states["generator"])
-    discriminator.load_state_dict(states["discriminator"])
-    for optimizer, state in pending:
-        optimizer.load_state_dict(dict(state))
-    number = _first(parts, ("iteration", "step", "globalstep", "iterations"))
-    return {"iteration": int(number) if isinstance(number, int | float | Tensor) else None, "loaded": list(found)}
+        if state is not None and isinstance(optimizer, torch.optim.Optimizer):
+            check_optimizer_state(name, state, optimizer)
+            pending.append((name, optimizer, dict(state)))
+    told = _first(parts, ("iteration", "step", "globalstep", "iterations"))
+    iteration = None if told is None else whole_number("iteration", told)
+    before = Belongings(list(modules.values()), list(optimizers.values()))
+    try:
+        for name, target, state in pending:
+            try:
+                with torch.inference_mode(False):
+                    target.load_state_dict(state)
+            except Exception as error:  # a module may have hooks of its own for this
+                raise ParameterError("checkpoint", f"{name}: {error}", f"a state of the {name} given") from error
+        yield {"iteration": iteration, "loaded": [name for name, _, _ in pending]}
+    except BaseException:
+        before.put_back()
+        raise
 
 
 def _tensors(path: str | Path) -> Any:
@@ -130,6 +153,8 @@ def _fitting(name: str, state: Mapping[Any, Any], module: nn.Module) -> dict[str
     for key, value in own.items():
         if key not in given:
             raise ParameterError("checkpoint", f"no {name}.{key}", f"the parameters of the {name} given")
+        if isinstance(given[key], Tensor) and not _plain_numbers(given[key]):
+            raise ParameterError("checkpoint", f"{name}.{key} of {given[key].dtype}", "real numbers, without gaps")
         if isinstance(value, Tensor):
             shape = tuple(given[key].shape) if isinstance(given[key], Tensor) else type(given[key]).__name__
             if shape != tuple(value.shape):
@@ -142,26 +167,11 @@ def _fitting(name: str, state: Mapping[Any, Any], module: nn.Module) -> dict[str
     return given
 
 
+def _plain_numbers(tensor: Tensor) -> bool:
+    return not (tensor.is_complex() or tensor.is_quantized or tensor.layout != torch.strided)
+
+
 def _unwrapped_name(key: str, own: Mapping[str, Any]) -> str:
     while key not in own and key.startswith(_WRAPPERS):
         key = key.removeprefix(next(prefix for prefix in _WRAPPERS if key.startswith(prefix)))
     return key
-
-
-def _check_optimizer_state(name: str, state: Mapping[Any, Any], optimizer: Any) -> None:
-    groups = state.get("param_groups")
-    own = optimizer.param_groups
-    if not isinstance(groups, list) or not isinstance(state.get("state"), Mapping):
-        raise ParameterError(
-            "checkpoint", f"{name} with the keys {sorted(map(str, state))}", "an optimizer's state_dict"
-        )
-    sizes, expected = [len(g.get("params", ())) for g in groups], [len(g["params"]) for g in own]
-    if sizes != expected:
-        raise ParameterError("checkpoint", f"{name} with {sizes} parameters per group", f"{expected}")
-    numbers = [k for g in groups for k in g["params"]]
-    tensors = [p for g in own for p in g["params"]]
-    for number, parameter in zip(numbers, tensors, strict=True):
-        for key, value in state["state"].get(number, {}).items():
-            if isinstance(value, Tensor) and value.ndim and value.shape != parameter.shape:
-                told = f"{name}: {key} of parameter {number} of shape {tuple(value.shape)}"
-                raise ParameterError("checkpoint", told, f"shape {tuple(parameter.shape)}")

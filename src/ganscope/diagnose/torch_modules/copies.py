@@ -223,7 +223,13 @@ class Networks:
 
 def working(values: Any, dtype: torch.dtype, device: torch.device) -> Any:
     """Tensors of a nested tuple, list or dictionary, detached, floating ones in the working precision."""
-    return mapped(lambda t: t.detach().to(device, dtype if t.is_floating_point() else t.dtype), values)
+    with torch.inference_mode(False):
+        return mapped(lambda t: _own(t).to(device, dtype if t.is_floating_point() else t.dtype), values)
+
+
+def _own(tensor: Tensor) -> Tensor:
+    """Detached; a clone of what was made in inference mode, which could not be differentiated through."""
+    return tensor.clone() if tensor.is_inference() else tensor.detach()
 
 
 def mapped(function: Callable[[Tensor], Any], values: Any) -> Any:

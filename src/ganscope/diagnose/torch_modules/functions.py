@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from ganscope.core.errors import ParameterError
 from ganscope.diagnose.backend import Change
-from ganscope.diagnose.torch_modules.copies import tensors_of
 
 
 @dataclass(frozen=True)
@@ -131,50 +130,6 @@ def pair_of_losses(found: Any) -> tuple[Tensor, Tensor]:
         told = f"{type(found).__name__} of {len(found)}" if isinstance(found, tuple | list) else type(found).__name__
         raise ParameterError("losses", told, "two scalars (generator loss, discriminator loss), in this order")
     return scalar("generator loss", found[0]), scalar("discriminator loss", found[1])
-
-
-@contextlib.contextmanager
-def kept_inputs(name: str, *values: Any) -> Iterator[None]:
-    """Refuse a function that writes into the tensors it is called with."""
-    tensors = [t for value in values for t in tensors_of(value)]
-    before = [t.clone() for t in tensors]
-    yield
-    if not all(_same(tensor, old) for tensor, old in zip(tensors, before, strict=True)):
-        raise ParameterError(name, "writes into its inputs", "a function that leaves batch and latents as they are")
-
-
-@contextlib.contextmanager
-def kept_modules(*modules: nn.Module) -> Iterator[None]:
-    """Refuse functions that move the user's own modules, which they may know beside the copies; put them back first."""
-    tensors = [t for module in modules for t in [*module.parameters(), *module.buffers()]]
-    before = [(t.detach().clone(), t.grad, None if t.grad is None else t.grad.detach().clone()) for t in tensors]
-    try:
-        yield
-    finally:
-        changed = False
-        with torch.no_grad():
-            for tensor, (value, gradient, of_gradient) in zip(tensors, before, strict=True):
-                if not _same(tensor, value):
-                    tensor.data.copy_(value)
-                    changed = True
-                if tensor.grad is not gradient:
-                    tensor.grad = gradient
-                    changed = True
-                if gradient is not None and of_gradient is not None and not _same(gradient, of_gradient):
-                    gradient.data.copy_(of_gradient)
-                    changed = True
-    if changed:
-        raise ParameterError(
-            "losses",
-            "changes parameters, buffers or gradients of the original modules",
-            "a pure function of the modules it is called with: no optimizer steps, backward() or clipping inside",
-        )
-
-
-def _same(a: Tensor, b: Tensor) -> bool:
-    if a.shape != b.shape:
-        return False
-    return torch.equal(a, b) or torch.equal(torch.nan_to_num(a), torch.nan_to_num(b))
 
 
 @contextlib.contextmanager

@@ -1,11 +1,11 @@
 r"""PyTorch's optimizers: what they hold, as the linear theory and a forked training run take it.
 
 Dampening d of SGD is a smaller learning rate: with m' = m / (1 - d), the memory obeys m' <- momentum m' + g and the
-parameters move by lr (1 - d) m'. Weight decay and Nesterov's momentum are used by training runs, and not linearised.
+parameters move by lr (1 - d) m'. The first memory of all is m = g, undamped. Weight decay and Nesterov's momentum are
+used by training runs, and not linearised.
 """
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ganscope.core.errors import ParameterError
 from ganscope.diagnose.rule import Player
-from ganscope.diagnose.torch_modules.copies import numpy_of
+from ganscope.diagnose.torch_modules.copies import numpy_of, tensors_of
 
 Array = npt.NDArray[np.float64]
 
@@ -32,11 +32,15 @@ class Extras:
         weight_decay: One number, or one per parameter, flat.
         decoupled: Whether weights shrink by learning rate * decay beside the gradient (AdamW) rather than through it.
         nesterov: Of SGD.
+        undamped: Of SGD, 1 - dampening.
+        older: Steps that Adam has made with single parameters beyond the player's `step`, flat; 0 where all agree.
     """
 
     weight_decay: Any = 0.0
     decoupled: bool = False
     nesterov: bool = False
+    undamped: float = 1.0
+    older: Any = 0
 
 
 def held_parameters(optimizer: Any) -> set[int] | None:
@@ -90,12 +94,13 @@ def read_optimizer(
         The player, with learning rates and moments as flat arrays in that order; what it does besides; notes.
 
     Raises:
-        ParameterError: If groups differ in anything but learning rate and weight decay, or a number is out of range.
+        ParameterError: If groups differ in anything but learning rate and weight decay, a number is out of range, or
+            a `Player` has arrays of another length.
     """
-    if isinstance(optimizer, Player):
-        return optimizer, Extras(), []
     tensors = dict(module.named_parameters())
     order = [tensors[n] for n in names]
+    if isinstance(optimizer, Player):
+        return _fitted(name, optimizer, sum(p.numel() for p in order)), Extras(), []
     groups = {id(p): group for group in optimizer.param_groups for p in group["params"]}
     own = [groups[id(p)] for p in order]
     read = _Reader(name, order, own, optimizer.state)
@@ -121,7 +126,7 @@ def read_optimizer(
         )
         first = own[0]
         decoupled = isinstance(optimizer, torch.optim.AdamW) or bool(first.get("decoupled_weight_decay", False))
-        return player, Extras(decay, decoupled), notes
+        return player, Extras(decay, decoupled, older=read.older()), notes
     momentum = float(read.one("momentum"))
     if isinstance(optimizer, torch.optim.RMSprop):
         if read.one("centered"):
@@ -152,7 +157,37 @@ def read_optimizer(
         momentum=momentum,
         first_moment=None if memory is None else memory / undamped,
     )
-    return player, Extras(decay, nesterov=nesterov), notes
+    return player, Extras(decay, nesterov=nesterov, undamped=undamped), notes
+
+
+def stateless_parameters(optimizer: Any) -> set[int]:
+    """Ids of parameters that an optimizer has never moved, while it has moved others: they had no gradient so far."""
+    if isinstance(optimizer, Player):
+        return set()
+    held = [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
+    without = {id(p) for p in held if not optimizer.state.get(p)}
+    return without if len(without) < len(held) else set()
+
+
+def _fitted(name: str, player: Player, size: int) -> Player:
+    """A player with its moments as flat arrays of the right length."""
+    changes = {}
+    for moment in ("second_moment", "first_moment"):
+        given = getattr(player, moment)
+        if given is None:
+            continue
+        parts = tensors_of(given)
+        try:
+            flat = np.concatenate([numpy_of(t).ravel() for t in parts] or [np.asarray(given, np.float64).ravel()])
+        except (TypeError, ValueError):
+            raise ParameterError(moment, given, f"numbers, one per parameter of {name}, {size}") from None
+        if len(flat) != size:
+            raise ParameterError(moment, f"{len(flat)} numbers", f"one number per parameter of {name}, {size}")
+        changes[moment] = flat
+    rate = np.asarray(player.learning_rate, np.float64)
+    if rate.ndim and len(rate) != size:
+        raise ParameterError("learning_rate", f"{len(rate)} numbers", f"one number per parameter of {name}, {size}")
+    return player.replace(**changes) if changes else player
 
 
 class _Reader:
@@ -188,76 +223,16 @@ class _Reader:
         return np.concatenate([np.zeros(p.numel()) if v is None else numpy_of(v).ravel() for v, p in pairs])
 
     def step(self) -> int:
-        """Steps of the youngest parameter."""
-        return min(int(self._state.get(p, {}).get("step", 0)) for p in self._order)
+        """Steps of the youngest parameter that has made any; one without a state has had no gradient so far."""
+        return min((int(own["step"]) for own in self._states() if "step" in own), default=0)
 
+    def older(self) -> Any:
+        """Steps of single parameters beyond `step()`, flat; 0 where all agree."""
+        steps = [int(own.get("step", 0)) for own in self._states()]
+        if len(set(steps)) == 1:
+            return 0
+        beyond = np.subtract(steps, self.step())
+        return np.repeat(beyond, [p.numel() for p in self._order])
 
-class FlatOptimizer:
-    """An optimizer on one flat vector, step by step as torch.optim's, in the vector's own precision.
-
-    Args:
-        player: The optimizer; its moments are not looked at.
-        extras: What it does besides.
-        parameters: The vector, changed in place.
-        first, second: Moments at the start, changed in place.
-        steps: Steps that they have seen.
-    """
-
-    def __init__(
-        self, player: Player, extras: Extras, parameters: Tensor, first: Tensor, second: Tensor, steps: int
-    ) -> None:
-        self.player, self.extras = player, extras
-        self.parameters, self.first, self.second, self.steps = parameters, first, second, steps
-        self._rate = _on(parameters, player.learning_rate)
-        self._decay = _on(parameters, extras.weight_decay)
-        update: dict[str, Callable[[Tensor], Tensor]] = {
-            "sgd": lambda gradient: gradient,
-            "momentum": self._momentum,
-            "adam": self._adam,
-            "rmsprop": self._rmsprop,
-        }
-        self._update = update[player.kind]
-
-    def step(self, gradient: Tensor) -> None:
-        """One step against a gradient."""
-        self.steps += 1
-        decays = isinstance(self._decay, Tensor) or self._decay != 0
-        if decays and self.extras.decoupled:
-            self.parameters.mul_(1 - self._rate * self._decay)
-        elif decays:
-            gradient = gradient + self._decay * self.parameters
-        move = self._update(gradient)
-        if isinstance(self._rate, Tensor):
-            self.parameters.sub_(self._rate * move)
-        else:
-            self.parameters.add_(move, alpha=-self._rate)
-
-    def _momentum(self, gradient: Tensor) -> Tensor:
-        self.first.mul_(self.player.momentum).add_(gradient)
-        if self.extras.nesterov:
-            return torch.add(gradient, self.first, alpha=self.player.momentum)
-        return self.first
-
-    def _adam(self, gradient: Tensor) -> Tensor:
-        player = self.player
-        self.first.lerp_(gradient, 1 - player.beta1)
-        self.second.mul_(player.beta2).addcmul_(gradient, gradient, value=1 - player.beta2)
-        age = (1 - player.beta1**self.steps, 1 - player.beta2**self.steps)
-        root = (self.second.sqrt() / math.sqrt(age[1])).add_(player.eps)
-        move: Tensor = (self.first / root).div_(age[0])
-        return move
-
-    def _rmsprop(self, gradient: Tensor) -> Tensor:
-        player = self.player
-        self.second.mul_(player.beta2).addcmul_(gradient, gradient, value=1 - player.beta2)
-        move = gradient / self.second.sqrt().add_(player.eps)
-        if player.momentum == 0:
-            return move
-        self.first.mul_(player.momentum).add_(move)
-        return self.first
-
-
-def _on(vector: Tensor, value: Any) -> Any:
-    """A number, or an array as a tensor beside the parameters."""
-    array = np.asarray(value, np.float64)
-    return float(array) if array.ndim == 0 else torch.tensor(array, dtype=vector.dtype, device=vector.device)
+    def _states(self) -> list[Any]:
+        return [self._state.get(p, {}) for p in self._order]

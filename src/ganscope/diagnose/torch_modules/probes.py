@@ -5,26 +5,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
-from ganscope.core.errors import ParameterError
-from ganscope.core.game import Players
 from ganscope.diagnose.backend import UNCHANGED, Draw
 from ganscope.diagnose.rule import YOUNG_STEPS, UpdateRule
 from ganscope.diagnose.torch_modules.backend import TorchBackend
 from ganscope.diagnose.torch_modules.copies import PLAYERS, Networks, copied, spectral_norms
-from ganscope.diagnose.torch_modules.products import gradient, recording
+from ganscope.diagnose.torch_modules.derivatives import wrong_derivatives
+from ganscope.diagnose.torch_modules.products import recording
 
 # Minibatches of the probes; their seed is their own.
 _COUNT = 32
 _SEED = 0x70726F62
-# Steps of finite differences, in units of the parameters' norm; kinks of activations spoil single ones.
-_STEPS = (1e-5, 1e-6, 1e-7)
-# Disagreement of derivatives with finite differences that counts as a wrong derivative.
-_TOLERANCE = 1e-4
-_SINGLE_TOLERANCE = 0.1
 
 
 class Found(NamedTuple):
@@ -187,71 +181,14 @@ def _precision(backend: TorchBackend, draw: Draw) -> Found:
 
 
 def _derivatives(backend: TorchBackend, draw: Draw) -> Found:
-    """Gradients against differences of losses, products against differences of gradients; the first that fails."""
+    """Whether derivatives are what they seem."""
     trap = "second derivatives"
-    point = backend.point
-    losses = backend.losses(point, draw)
-    if not all(np.isfinite(part).all() for part in (*point, *losses)):
+    wrong = wrong_derivatives(backend, draw, np.random.default_rng(_SEED))
+    if wrong is None:
         return Found("T8", trap, "skipped", "parameters or losses are not finite")
-    random = np.random.default_rng(_SEED)
-    directions = [random.standard_normal(size) for size in backend.sizes]
-    directions = [d / np.linalg.norm(d) for d in directions]
-    functions: list[tuple[str, int, Callable[[Tensor, Tensor], Tensor]]] = [
-        ("generator loss", 0, lambda t, p: backend.loss_tensors(t, p, draw, UNCHANGED)[0]),
-        ("discriminator loss", 1, lambda t, p: backend.loss_tensors(t, p, draw, UNCHANGED)[1]),
-    ]
-    if backend.penalty_known:
-        functions.append(("penalty", 1, lambda t, p: backend.penalty_tensor(t, p, draw)))
-    for name, player, function in functions:
-        try:
-            message = _check(backend, function, player, directions[player])
-        except (RuntimeError, NotImplementedError, ParameterError) as error:
-            return Found("T8", trap, "error", f"{name}: {error}")
-        if message:
-            return Found("T8", trap, "error", f"{name}: {message}")
+    if wrong.message:
+        return Found("T8", trap, "error" if wrong.certain else "warning", wrong.message)
     return Found("T8", trap, "ok", "first and second derivatives agree with finite differences")
-
-
-def _check(backend: TorchBackend, function: Any, player: int, direction: np.ndarray[Any, Any]) -> str:
-    """What is wrong with a function's derivatives by one player's parameters along a direction; empty if nothing."""
-    along = backend.networks.vector(direction)
-
-    def at(shift: float) -> tuple[Tensor, Tensor]:
-        point = [np.array(part) for part in backend.point]
-        point[player] = point[player] + shift * direction
-        leaves = backend.leaves(Players(*point))
-        value = function(*leaves)
-        slope = gradient(value, leaves[player], create_graph=True)
-        return value.detach(), slope.detach()
-
-    leaves = backend.leaves(backend.point)
-    slope = gradient(function(*leaves), leaves[player], create_graph=True)
-    product = gradient((slope * along).sum(), leaves[player]).detach()
-    if not (torch.isfinite(slope).all() and torch.isfinite(product).all()):
-        return "its derivatives are not finite"
-    tolerance = _TOLERANCE if backend.dtype == torch.float64 else _SINGLE_TOLERANCE
-    length = max(float(np.linalg.norm(backend.point[player])), 1e-3)
-    first, second = [], []
-    for step in _STEPS if backend.dtype == torch.float64 else (1e-2, 1e-3):
-        (above, slope_above), (below, slope_below) = at(step * length), at(-step * length)
-        width = 2 * step * length
-        steepness = float(slope.detach().norm()) + 1e-30
-        rounding = torch.finfo(backend.dtype).eps * (abs(float(above)) + 1e-3) / width
-        first.append(abs(float((above - below) / width - slope.detach() @ along)) / (steepness + rounding / tolerance))
-        change = (slope_above - slope_below) / width
-        floor = torch.finfo(backend.dtype).eps * steepness / width
-        second.append(float((change - product).norm() / (change.norm() + product.norm() + floor / tolerance + 1e-30)))
-    if min(first) > tolerance:
-        return (
-            f"its gradient disagrees with finite differences (relative {min(first):.1e}): some term has no gradient, "
-            "such as a gradient penalty without create_graph=True, or a detached or thresholded part"
-        )
-    if min(second) > tolerance:
-        return (
-            f"its second derivative disagrees with finite differences of its gradient (relative {min(second):.1e}): "
-            "some operation lacks a true second derivative"
-        )
-    return ""
 
 
 def _young_moments(rule: UpdateRule | None) -> Found:

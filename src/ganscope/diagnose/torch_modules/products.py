@@ -24,6 +24,13 @@ _LIVE_SHARE = 4
 _WIDEST_BLOCK = 32
 
 
+@contextlib.contextmanager
+def recording() -> Iterator[None]:
+    """Gradients on, whatever mode the caller is in."""
+    with torch.inference_mode(False), torch.enable_grad():
+        yield
+
+
 class Block:
     """How blocks of rows go through a graph.
 
@@ -76,10 +83,12 @@ class Products:
         self._dummies: list[Tensor] | None = None
         self._adjoint: list[Tensor] = []
 
+    @recording()
     def adjoints(self, rows: Sequence[Tensor]) -> list[Tensor]:
         """Rows of the outputs' shapes to rows of the inputs'."""
         return self._block.backward(self._outputs, self._inputs, rows)
 
+    @recording()
     def products(self, rows: Sequence[Tensor]) -> list[Tensor]:
         """Rows of the inputs' shapes to rows of the outputs'."""
         if self._dummies is None:
@@ -116,13 +125,6 @@ def gradient(value: Tensor, leaf: Tensor, *, create_graph: bool = False, keep: b
             value, leaf, create_graph=create_graph, retain_graph=keep or create_graph, materialize_grads=True
         )[0]
     return found
-
-
-@contextlib.contextmanager
-def recording() -> Iterator[None]:
-    """Gradients on, whatever mode the caller is in."""
-    with torch.inference_mode(False), torch.enable_grad():
-        yield
 
 
 def _gradients(

@@ -4,6 +4,7 @@ Buffers move as in the user's own loop: running statistics of BatchNorm and sing
 """
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,9 @@ from ganscope.diagnose.torch_modules.copies import (
     private_randomness,
     working,
 )
-from ganscope.diagnose.torch_modules.optimizers import Extras, FlatOptimizer
+from ganscope.diagnose.torch_modules.flat_optimizer import FlatOptimizer
+from ganscope.diagnose.torch_modules.optimizers import Extras
+from ganscope.diagnose.torch_modules.products import recording
 from ganscope.diagnose.training import Memory, Trained, TrainingRequest
 
 if TYPE_CHECKING:
@@ -48,7 +51,7 @@ def train(backend: "TorchBackend", request: TrainingRequest) -> Trained:
         The run. It ends early where a number is no longer finite, with NaN for the records left out.
     """
     # one rescue of the user's random streams for the whole run
-    with private_randomness(request.seed):
+    with private_randomness(request.seed), recording():
         return _train(backend, request)
 
 
@@ -103,6 +106,8 @@ class _Run:
             steps = int(memory.steps[k])
         player = (self.rule.generator, self.rule.discriminator)[k]
         extras: Extras = self.backend.extras[k]
+        if steps == 0:  # a new optimizer, whatever the user's own has done
+            extras = dataclasses.replace(extras, older=0)
         return FlatOptimizer(player, extras, flat, moments[0], moments[1], steps)
 
     def _lay_into(self, k: int, flat: Tensor) -> None:
