@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from ganscope.diagnose.backend import Backend
 from ganscope.diagnose.instruments.measurement import Measurement
 
-# Ranges of the benchmark's games: parameters of a player, axes of a sample, minibatches of training, data radii. On wider
-# and deeper networks the verdict was no better than a coin.
+# Ranges of the benchmark's games: parameters of a player, axes of a sample, minibatches of training, data radii. On
+# wider and deeper networks the verdict was no better than a coin.
 PARAMETERS = (600, 5_000)
 AXES = (2, 16)
 BATCHES = (32, 512)
