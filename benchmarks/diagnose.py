@@ -1,6 +1,6 @@
 """Times the diagnosis of real GANs: products, whole measurements, a large net, the monitor, and the usual code.
 
-    python benchmarks/diagnose.py [--part products|measurement|large|monitor|peers] [--write] [--quick]
+    python benchmarks/diagnose.py [--write] [--quick]
 
 Contenders are interleaved in one process on one core, medians of CPU time; `monitor` is wall time of a training loop,
 `large` wall time, too. An idle machine is needed. `--write` puts the whole table into docs/benchmarks.md.

@@ -59,9 +59,12 @@ def train_stretch(game: SuiteGame, k: int) -> tuple[SuiteGame, Trained]:
 def _reading(game: SuiteGame, outputs: npt.NDArray[np.float64], k: int) -> dict[str, Any]:
     iteration, number = CHECKPOINTS[k], game.configuration.number
     reading: dict[str, Any] = {"iteration": iteration, "so_far": _so_far(outputs, game)}
-    reading |= instruments.timed_diagnosis(game, instruments.FULL, k, instruments.BATCHES)
+    # a convolution's products take half a second each on a full batch
+    large = game.configuration.network == "conv"
+    size, batches = (instruments.CHEAP, 1) if large else (instruments.FULL, instruments.BATCHES)
+    reading |= instruments.timed_diagnosis(game, size, k, batches)
     reading["coupling"] = instruments.coupling(game)
-    if number % _TURNS == 2:
+    if number % _TURNS == 2 and not large:
         reading["cheap"] = instruments.timed_diagnosis(game, instruments.CHEAP, k, 1)
     if number % _TURNS == 0 and iteration in TWIN_AT:
         reading["twin"] = instruments.twin(game)
