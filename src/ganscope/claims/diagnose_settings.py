@@ -19,6 +19,8 @@ prepare_jax()
 import jax  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
 
+from ganscope.claims.suite.games import PAIRS  # noqa: E402
+
 Array = npt.NDArray[np.float64]
 # Weights `[in, out]` and biases of every layer.
 Layers = list[tuple[Array, Array]]
@@ -67,29 +69,12 @@ def scores(phi: Any, x: Any) -> Any:
     return network(phi, x)[:, 0]
 
 
-def _non_saturating(real: Any, fake: Any) -> tuple[Any, Any]:
-    softplus = jax.nn.softplus
-    return softplus(-fake).mean(), softplus(-real).mean() + softplus(fake).mean()
-
-
-def _wasserstein(real: Any, fake: Any) -> tuple[Any, Any]:
-    return -fake.mean(), fake.mean() - real.mean()
-
-
-def _hinge(real: Any, fake: Any) -> tuple[Any, Any]:
-    return -fake.mean(), jax.nn.relu(1 - real).mean() + jax.nn.relu(1 + fake).mean()
-
-
-def _least_squares(real: Any, fake: Any) -> tuple[Any, Any]:
-    return ((fake - 1) ** 2).mean() / 2, ((real - 1) ** 2).mean() / 2 + (fake**2).mean() / 2
-
-
 # By name: losses of the scores, and the constant score at which the virtual equilibrium is exact.
 LOSSES = {
-    "ns": (_non_saturating, 0.0),
-    "wgan": (_wasserstein, 0.0),
-    "hinge": (_hinge, 0.3),
-    "lsgan": (_least_squares, 0.5),
+    "ns": (PAIRS["ns"], 0.0),
+    "wgan": (PAIRS["wgan"], 0.0),
+    "hinge": (PAIRS["hinge"], 0.3),
+    "lsgan": (PAIRS["lsgan"], 0.5),
 }
 
 

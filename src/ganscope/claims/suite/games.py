@@ -137,7 +137,7 @@ def outputs_of(runs: list[Trained]) -> npt.NDArray[np.float64]:
 def losses_of(loss: str, network: str, activation: str, slope: float) -> Losses:
     """(theta, phi, batch, z, key) -> (L_G, L_D), the discriminator high on real data; with a slope penalty's weight."""
     generate, judge = generator_of(network, activation), discriminator_of(network, activation)
-    pair = _PAIRS[loss]
+    pair = PAIRS[loss]
 
     def losses(theta: Any, phi: Any, batch: Any, z: Any, key: Any) -> tuple[Any, Any]:
         return pair(judge(phi, batch), judge(phi, generate(theta, z)))
@@ -170,7 +170,8 @@ def _least_squares(real: Any, fake: Any) -> tuple[Any, Any]:
     return ((fake - 1) ** 2).mean() / 2, ((real - 1) ** 2).mean() / 2 + (fake**2).mean() / 2
 
 
-_PAIRS = {"ns": _non_saturating, "wgan": _wasserstein, "hinge": _hinge, "lsgan": _least_squares}
+# Losses of the players as functions of the scores of real and generated samples, discriminator high on real data.
+PAIRS = {"ns": _non_saturating, "wgan": _wasserstein, "hinge": _hinge, "lsgan": _least_squares}
 
 
 @functools.cache
