@@ -45,6 +45,9 @@ class Player:
             whatever the game's own parameters look like. None: estimated from minibatches.
         step: Number of steps that `second_moment` has seen; None is as good as very many.
         first_moment: The memory at the checkpoint, as the optimizer stores it; None is zero.
+
+    Raises:
+        ParameterError: If a kind is unknown or a number out of range.
     """
 
     kind: str = "sgd"
@@ -106,6 +109,10 @@ class UpdateRule:
         order: `alternating` (the generator sees the new discriminator) or `simultaneous`.
         discriminator_steps: At least 1; exactly 1 if simultaneous.
         generator, discriminator: The optimizers.
+
+    Raises:
+        ParameterError: If something is out of range, or several discriminator steps are asked for with simultaneous
+            updates.
     """
 
     order: str = "alternating"
