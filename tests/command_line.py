@@ -39,25 +39,38 @@ def environment():
     return os.environ | {"PYTHONPATH": os.pathsep.join([source, os.environ.get("PYTHONPATH", "")])}
 
 
-def interrupted(folder, appears, after=0.0):
-    """Run x.toml in a folder and press Ctrl-C some seconds after a path has appeared there; returns standard error.
+def started(folder, *arguments, appears):
+    """The command, running in a folder, once a path has appeared there (or the command has ended).
 
-    The command hears Ctrl-C even if a shell that started the tests in the background told its children not to.
+    It hears Ctrl-C even if a shell that started the tests in the background told its children not to.
     """
     listen = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
     process = subprocess.Popen(
-        [sys.executable, "-c", listen + "from ganscope.cli.main import main; main()", "run", "x.toml", "--json"],
+        [sys.executable, "-c", listen + "from ganscope.cli.main import main; main()", *arguments],
         cwd=folder,
         env=environment(),
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-    while not (folder / appears).exists() and process.poll() is None:
+    while not list(Path(folder).glob(appears)) and process.poll() is None:
         time.sleep(0.01)
-    time.sleep(after)
+    return process
+
+
+def ctrl_c(process):
+    """Press Ctrl-C: the command ends soon, with status 130 and nothing on standard output; returns standard error."""
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate()
-    assert process.returncode == 130, err
-    assert out == ""
+    try:
+        out, err = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    assert (process.returncode, out) == (130, ""), err
     return err
+
+
+def interrupted(folder, appears, after=0.0):
+    """Run x.toml in a folder and press Ctrl-C some seconds after a path has appeared there; returns standard error."""
+    process = started(folder, "run", "x.toml", "--json", appears=appears)
+    time.sleep(after)
+    return ctrl_c(process)

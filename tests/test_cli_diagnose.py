@@ -3,14 +3,12 @@
 import contextlib
 import json
 import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import environment, only_json, refused
+from command_line import ctrl_c, only_json, refused, started
 from diagnosis_example import diagnosis_example
 from typer.testing import CliRunner
 
@@ -433,18 +431,20 @@ def test_ctrl_c_leaves_nothing_half_written(tmp_path):
     """Interrupted while the user's own code runs: status 130, one line, no file."""
     source = GAME + "\ndef slow():\n    import pathlib, time\n    pathlib.Path('started').touch()\n    time.sleep(60)\n"
     (tmp_path / "a.py").write_text(source)
-    listen = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    code = listen + "from ganscope.cli.main import main; main()"
     arguments = ["diagnose", "a.py:slow", "--html", "page.html", "--out", "kept", "--json"]
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, *arguments],
-        cwd=tmp_path, env=environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    while not (tmp_path / "started").exists() and process.poll() is None:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate()
-    assert process.returncode == 130, err
-    assert out == ""
+    err = ctrl_c(started(tmp_path, *arguments, appears="started"))
     assert err == "ganscope: interrupted\n"
     assert {path.name for path in tmp_path.iterdir()} <= {"a.py", "started", "__pycache__"}
+
+
+def test_ctrl_c_that_a_finalizer_loses_is_pressed_again(tmp_path):
+    """Python ignores an exception in a finalizer or in the callback of a weak reference, KeyboardInterrupt included."""
+    source = (
+        "\nimport signal, time\nclass Loses:\n    def __del__(self):\n        signal.raise_signal(signal.SIGINT)\n"
+        "def slow():\n    Loses()\n    time.sleep(60)\n    open('went-on', 'w')\n"
+    )
+    (tmp_path / "a.py").write_text(GAME + source)
+    process = started(tmp_path, "diagnose", "a.py:slow", appears="never")
+    out, err = process.communicate()
+    assert (process.returncode, out, err) == (130, "", "ganscope: interrupted\n")
+    assert not (tmp_path / "went-on").exists()

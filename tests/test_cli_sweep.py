@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shlex
-import signal
 import subprocess
 import sys
 import time
@@ -13,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
-from command_line import environment, only_json, refused
+from command_line import ctrl_c, environment, only_json, refused, started
 from typer.testing import CliRunner
 
 import ganscope as gs
@@ -315,17 +314,7 @@ SLOW += "data_noise = { start = 0.5, stop = 6, num = 16 }\ngenerator_lr = [0.02,
 )
 def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(tmp_path, options):
     (tmp_path / "x.toml").write_text(SLOW)
-    listen = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    start = [sys.executable, "-c", listen + "from ganscope.cli.main import main; main()"]
-    process = subprocess.Popen(
-        [*start, "sweep", "x.toml", *options], cwd=tmp_path, env=environment(), text=True, stdout=-1, stderr=-1
-    )
-    chunks = tmp_path / "runs/x.zarr/status/c"
-    while not list(chunks.glob("*/0")) and process.poll() is None:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate()
-    assert (process.returncode, out) == (130, ""), err
+    err = ctrl_c(started(tmp_path, "sweep", "x.toml", *options, appears="runs/x.zarr/status/c/*/0"))
     (line,) = err.splitlines()
     kept, _, command = line.removeprefix("ganscope: interrupted; ").partition("; go on with: ")
     before, rest = kept.split(" ", 1)
@@ -336,6 +325,7 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(tmp_path, options):
     saved = gs.load(tmp_path / "runs/x.zarr")
     assert int(before) <= int((saved.status == 1).sum()) < 128
     old = saved.ledger.values
+    start = [sys.executable, "-c", "from ganscope.cli.main import main; main()"]
     done = subprocess.run([*start, *words, "--json"], cwd=tmp_path, env=environment(), text=True, capture_output=True)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["cells"] == {"total": 128, "done": 128, "failed": 0, "missing": 0}

@@ -16,6 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from ganscope.cli.factory import UserCodeError
+from ganscope.cli.interrupts import repeated
 from ganscope.core.caches import prepare_jax
 from ganscope.core.errors import NotApplicable, ParameterError, StoreError
 
@@ -480,7 +481,8 @@ def main() -> None:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, interrupted)
     try:
-        app(prog_name="ganscope")
+        with repeated():
+            app(prog_name="ganscope")
     except KeyboardInterrupt:  # while the command line was still being read
         sys.exit(INTERRUPTED)
     except Exception:
