@@ -39,8 +39,9 @@ def repeated() -> Iterator[None]:
 
 def _interrupt() -> None:
     """Sends Ctrl-C to the main thread, from another one; also wakes it where it waits, if the system can do that."""
-    if hasattr(signal, "pthread_kill"):
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+    main = threading.main_thread().ident
+    if hasattr(signal, "pthread_kill") and main is not None:
+        signal.pthread_kill(main, signal.SIGINT)
     else:
         _thread.interrupt_main()
 
