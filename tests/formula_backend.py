@@ -119,8 +119,9 @@ class FormulaLinearised(Linearised):
     def products(self, directions):
         return directions @ self.whole.T
 
-    def mixed_products(self, directions):
-        return directions @ self.whole[: self.split, self.split :].T
+    def block_products(self, of, by, directions):
+        parts = slice(0, self.split), slice(self.split, None)
+        return directions @ self.whole[parts[of], parts[by]].T
 
     def mixed_adjoints(self, directions):
         return directions @ self.whole[: self.split, self.split :]

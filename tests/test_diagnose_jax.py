@@ -1,7 +1,10 @@
 """Instruments on JAX games: worked numbers of the seeded perceptrons, products against dense matrices."""
 
+import itertools
+
 import numpy as np
 import pytest
+from scipy.linalg import block_diag
 from small_gans import detached, nonsaturating, perceptron, ring_game, scores, seeded, seeded_game
 
 import ganscope as gs
@@ -75,9 +78,12 @@ def test_products_are_finite_differences_of_the_velocity(backend, jacobians):
 
 def test_blocks_agree_with_the_whole(backend, jacobians):
     linearised = backend.linearise(backend.point, backend.draw(0, 64), Change(added=0.3))
-    mixed = jacobians[0.3][:242, 242:]
-    np.testing.assert_allclose(linearised.mixed_products(np.eye(205)).T, mixed, atol=1e-14)
-    np.testing.assert_allclose(linearised.mixed_adjoints(np.eye(242)), mixed, atol=1e-14)
+    cuts = (slice(0, 242), slice(242, 447))
+    for of, by in itertools.product((0, 1), repeat=2):
+        rows = np.eye(backend.sizes[by])
+        block = jacobians[0.3][cuts[of], cuts[by]]
+        np.testing.assert_allclose(linearised.block_products(of, by, rows).T, block, atol=1e-13)
+    np.testing.assert_allclose(linearised.mixed_adjoints(np.eye(242)), jacobians[0.3][:242, 242:], atol=1e-14)
     penalty = np.zeros_like(jacobians[0.0])
     penalty[242:] = linearised.penalty_products(np.eye(447)).T
     np.testing.assert_allclose(jacobians[0.0] + 0.3 * penalty, jacobians[0.3], atol=1e-10)
@@ -132,7 +138,7 @@ def test_the_reduced_game_is_the_projected_jacobian(backend, jacobians):
     measured = measure(game, DiagnoseSettings(modes=6, batch_size=64), seed=0)
     unit = whitening(backend, game.rule, 64, 0)
     rotation = rotation_modes(backend.linearise(backend.point, backend.draw(0, 64), game.change), unit, 6)
-    basis = directions(rotation, unit) / unit.both
+    basis = block_diag(*directions(rotation, unit)) / unit.both
     np.testing.assert_allclose(np.abs(measured.jacobian), np.abs(basis @ (rate * jacobians[0.3]) @ basis.T), atol=1e-9)
     np.testing.assert_allclose(measured.without_penalty + 0.3 * measured.penalty, measured.jacobian, atol=1e-12)
     assert projected(np.ones((1, 447)), rotation, unit).shape == (1, 12)

@@ -162,7 +162,7 @@ def _derivatives(game: "RealGame", linearised: Linearised, draw: Draw, seed: int
     directions = [rng.standard_normal(size) for size in game.backend.sizes]
     rows = np.zeros((2, sum(game.backend.sizes)))
     rows[0, :n_g], rows[1, n_g:] = directions
-    made = np.concatenate([linearised.products(row[None]) for row in rows])  # one row each, as the twin forks ask
+    made = np.stack([_along(linearised, directions[by], by) for by in (0, 1)])
     if not np.all(np.isfinite(made)):
         return [_probe("T8", ERROR, f"{_failing_loss(game, draw)} has a second derivative that is not finite")]
     seen = np.stack([_difference(game, draw, rows[k], k, single) for k in range(2)])
@@ -185,6 +185,11 @@ def _derivatives(game: "RealGame", linearised: Linearised, draw: Draw, seed: int
     else:
         told.append(_probe("T8", OK))
     return told
+
+
+def _along(linearised: Linearised, direction: Array, by: int) -> Array:
+    """Derivative of the whole velocity along one direction of a player's parameters, `[n]`."""
+    return np.concatenate([linearised.block_products(of, by, direction[None])[0] for of in (0, 1)])
 
 
 def _blind(made: Array, seen: Array, finer: Array, game: "RealGame", player: int) -> str | None:

@@ -136,17 +136,17 @@ class FrozenBatch:
                 stages.append((self._linearised(here), (1,)))
                 discriminator = self._moved(1, discriminator, stages[-1][0].velocity[1], live=False)
             stages.append((self._linearised(Players(generator, discriminator)), (0,)))
-        scale = np.concatenate(self.scales)
-        n_g, n = self.backend.sizes.generator, len(scale)
+        n_g, n = self.backend.sizes.generator, sum(self.backend.sizes)
         parts = (slice(0, n_g), slice(n_g, n))
 
         def products(rows: Array) -> Array:
             w, m = rows[:, :n].copy(), rows[:, n:].copy()
             for linearised, movers in stages:
-                force = linearised.products(w * scale) * scale
+                before = [w[:, part] * scale for part, scale in zip(parts, self.scales, strict=True)]
                 for k in movers:
                     own, player = parts[k], self.players[k]
-                    m[:, own] = player.memory * m[:, own] + player.kappa * force[:, own]
+                    force = sum(linearised.block_products(k, by, before[by]) for by in (0, 1)) * self.scales[k]
+                    m[:, own] = player.memory * m[:, own] + player.kappa * force
                     w[:, own] += m[:, own]
             return np.concatenate([w, m], axis=1)
 

@@ -1,14 +1,17 @@
 """Measuring a real game once: one batch, the reduced game, what it does to the samples, and its minibatch noise."""
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+from scipy.linalg import block_diag
 
-from ganscope.diagnose.backend import Backend, Change
+from ganscope.diagnose.backend import Backend, Change, Linearised
+from ganscope.diagnose.host_random import lent_streams
 from ganscope.diagnose.instruments.measurement import Measurement
 from ganscope.diagnose.instruments.rotation import (
     NotFinite,
+    Rotation,
     Whitening,
     directions,
     projected,
@@ -58,6 +61,7 @@ class Settings(Protocol):
     def noise_batches(self) -> int: ...
 
 
+@lent_streams(0)
 def measure(
     game: Measurable, settings: Settings, seed: int, unit: Whitening | None = None, radius: float | None = None
 ) -> Measurement:
@@ -79,13 +83,12 @@ def measure(
     batch = backend.draw(_seed(seed, 0), settings.batch_size)
     linearised = backend.linearise(point, batch, change)
     rotation = rotation_modes(linearised, unit, settings.modes, settings.oversample, settings.power_rounds, seed)
-    rows = directions(rotation, unit)
-    jacobian = reduced(linearised.products(rows), rotation, unit)
-    penalty = _penalty(linearised, backend, rows, rotation, unit)
+    jacobian = reduced(linearised, rotation, unit)
+    penalty = _penalty(linearised, backend, rotation, unit)
     bare = jacobian
     if game.has_other_penalty:
         without = backend.linearise(point, batch, Change(change.added, 1.0, change.instance_noise))
-        bare = reduced(without.products(rows), rotation, unit)
+        bare = reduced(without, rotation, unit)
     if penalty is not None:
         bare = bare - game.gradient_penalty * penalty
     minibatches = backend.draws(_seed(seed, 1), game.train_batch_size, settings.noise_batches)
@@ -97,7 +100,7 @@ def measure(
     outputs = None
     if backend.samples_known:
         latents = backend.latents(_seed(0, 2), OUTPUT_LATENTS)  # the same for every batch
-        outputs = backend.output_products(point.generator, latents, rows[: len(rotation.sigma), :n_g])
+        outputs = backend.output_products(point.generator, latents, directions(rotation, unit).generator)
     raw = velocities.mean(axis=0)
     return Measurement(
         rule=game.rule,
@@ -122,14 +125,16 @@ def data_radius(backend: Backend) -> float:
     return float(np.sqrt(real.var(axis=0, ddof=1).sum()))
 
 
-def _penalty(linearised: Any, backend: Backend, rows: Array, rotation: Any, unit: Whitening) -> Array | None:
+def _penalty(linearised: Linearised, backend: Backend, rotation: Rotation, unit: Whitening) -> Array | None:
     """Q^T J_R Q: the penalty moves the discriminator alone."""
     if not backend.penalty_known:
         return None
-    moved = np.zeros_like(rows)
-    start = 0 if backend.penalty_sees_generator else len(rotation.sigma)
-    moved[start:, backend.sizes.generator :] = linearised.penalty_products(rows[start:])
-    return reduced(moved, rotation, unit)
+    rows, r = directions(rotation, unit), len(rotation.sigma)
+    first = 0 if backend.penalty_sees_generator else r
+    made = linearised.penalty_products(block_diag(*rows)[first:])
+    penalty = np.zeros((2 * r, 2 * r))
+    penalty[r:, first:] = rows.discriminator @ made.T
+    return penalty
 
 
 def _mean_and_noise(velocities: Array, unit: Whitening) -> tuple[float, float]:

@@ -143,30 +143,26 @@ def _orthonormal(rows: Array) -> Array:
     return np.ascontiguousarray(basis)
 
 
-def directions(rotation: Rotation, unit: Whitening) -> Array:
-    """The 2r whitened basis vectors in the user's own coordinates, `[2r, n]`, generator modes first."""
-    r, n_g = rotation.generator.shape
-    rows = np.zeros((2 * r, n_g + rotation.discriminator.shape[1]))
-    rows[:r, :n_g] = rotation.generator * unit.generator
-    rows[r:, n_g:] = rotation.discriminator * unit.discriminator
-    return rows
+def directions(rotation: Rotation, unit: Whitening) -> Players:
+    """The modes in the user's own coordinates: rows `[r, n_G]` of the generator, `[r, n_D]` of the discriminator."""
+    return Players(rotation.generator * unit.generator, rotation.discriminator * unit.discriminator)
 
 
 def projected(rows: Array, rotation: Rotation, unit: Whitening) -> Array:
     """Coordinates of velocities `[k, n]` in the basis, `[k, 2r]`."""
-    n_g = rotation.generator.shape[1]
-    return np.concatenate(
-        [
-            (rows[:, :n_g] * unit.generator) @ rotation.generator.T,
-            (rows[:, n_g:] * unit.discriminator) @ rotation.discriminator.T,
-        ],
-        axis=1,
-    )
+    basis, n_g = directions(rotation, unit), rotation.generator.shape[1]
+    return np.concatenate([rows[:, :n_g] @ basis.generator.T, rows[:, n_g:] @ basis.discriminator.T], axis=1)
 
 
-def reduced(products: Array, rotation: Rotation, unit: Whitening) -> Array:
-    """Q^T J Q from the products of J with the rows of `directions`, `[2r, 2r]`."""
-    return np.ascontiguousarray(projected(products, rotation, unit).T)
+def reduced(linearised: Linearised, rotation: Rotation, unit: Whitening) -> Array:
+    """Q^T J Q, `[2r, 2r]`, generator first; of the generator's mixed block, diag(sigma), nothing has to be computed."""
+    rows = directions(rotation, unit)
+
+    def block(of: int, by: int) -> Array:
+        block: Array = rows[of] @ linearised.block_products(of, by, rows[by]).T
+        return block
+
+    return np.block([[block(0, 0), np.diag(rotation.sigma)], [block(1, 0), block(1, 1)]])
 
 
 def damping(jacobian: Array, sigma: Array) -> Players:

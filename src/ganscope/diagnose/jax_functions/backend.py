@@ -1,7 +1,6 @@
 """A real game whose networks are JAX functions of trees of arrays."""
 
 import contextlib
-import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -15,16 +14,12 @@ from ganscope.core.game import Players
 from ganscope.diagnose.backend import UNCHANGED, Backend, Change, Draw, Linearised, Point
 from ganscope.diagnose.host_random import lent_streams
 from ganscope.diagnose.jax_functions import programs as jax_programs
-from ganscope.diagnose.jax_functions.programs import Program, TracedChange
+from ganscope.diagnose.jax_functions.linearised import JaxLinearised
+from ganscope.diagnose.jax_functions.programs import Program, TracedChange, chunk
 from ganscope.diagnose.training import Trained, TrainingRequest
 
 Array = npt.NDArray[np.float64]
 
-# On an accelerator this many rows of a block are computed side by side; a processor is faster row by row.
-_ACCELERATED_ROWS = 32
-# Directions go through a program in blocks of this many, the last one partly filled: one program serves any number. The
-# game is linearised anew in every block, which costs less than one product.
-_BLOCK = 16
 # Minibatches whose velocities one call computes; more calls serve any number.
 _MINIBATCHES = 4
 # Data and latents are drawn in these numbers of rows, or multiples of the last, so that the user's own random functions
@@ -146,20 +141,20 @@ class JaxBackend(Backend):
 
     def losses(self, point: Point, draw: Draw, change: Change = UNCHANGED) -> Players:
         """Both losses as floats."""
-        with precision(self.precision):
-            pair = jax_programs.losses(self.program, *self._here(point), _data(draw), TracedChange.of(change))
+        with self.computing():
+            pair = jax_programs.losses(self.program, *self.here(point), _data(draw), TracedChange.of(change))
             return Players(float(pair[0]), float(pair[1]))
 
     def velocity(self, point: Point, draw: Draw, change: Change = UNCHANGED) -> Players:
         """The velocity."""
-        with precision(self.precision):
-            pair = jax_programs.velocity(self.program, *self._here(point), _data(draw), TracedChange.of(change))
+        with self.computing():
+            pair = jax_programs.velocity(self.program, *self.here(point), _data(draw), TracedChange.of(change))
             return Players(*(np.asarray(part, np.float64) for part in pair))
 
     def velocities(self, point: Point, draws: Sequence[Draw], change: Change = UNCHANGED) -> Array:
         """The velocity for several minibatches."""
-        told, here = TracedChange.of(change), self._here(point)
-        with precision(self.precision):
+        told, here = TracedChange.of(change), self.here(point)
+        with self.computing():
             batch, latents, keys = draws.data if isinstance(draws, JaxDraws) else _stacked(draws)
             kind = jax.random.key_impl(keys)  # numbers are cut up faster than keys
             data = jax.tree.map(np.asarray, (batch, latents, jax.random.key_data(keys)))
@@ -173,30 +168,35 @@ class JaxBackend(Backend):
 
     def linearise(self, point: Point, draw: Draw, change: Change = UNCHANGED) -> Linearised:
         """The derivative of the velocity."""
-        return _JaxLinearised(self, point, draw, change)
+        return JaxLinearised(self, point, draw, change)
 
-    def _here(self, point: Point) -> tuple[Any, Any]:
+    def computing(self) -> contextlib.AbstractContextManager[None]:
+        """Compute in the precision of the instruments."""
+        return precision(self.precision)
+
+    def here(self, point: Point) -> tuple[Any, Any]:
+        """A point's parameters in that precision."""
         return np.asarray(point.generator, self.precision), np.asarray(point.discriminator, self.precision)
 
     # Outputs ------------------------------------------------------------------------------------------------------
 
     def outputs(self, generator: Array, latents: Any) -> Array:
         """Generated samples."""
-        with precision(self.precision):
+        with self.computing():
             made = jax_programs.outputs(self.program, np.asarray(generator, self.precision), latents)
             return np.asarray(made, np.float64)
 
     def output_products(self, generator: Array, latents: Any, directions: Array) -> Array:
         """Derivative of the outputs along rows."""
         theta, rows = np.asarray(generator, self.precision), np.asarray(directions, self.precision)
-        with precision(self.precision):
+        with self.computing():
             made = jax_programs.output_products(self.program, chunk(len(rows)), theta, latents, rows)
             return np.asarray(made, np.float64)
 
     def output_gradients(self, generator: Array, latents: Any, weights: Array) -> Array:
         """Gradients of single outputs."""
         theta = np.asarray(generator, self.precision)
-        with precision(self.precision):
+        with self.computing():
             made = jax_programs.output_gradients(
                 self.program, chunk(_rows_of(latents)), theta, latents, np.asarray(weights, self.precision)
             )
@@ -213,10 +213,8 @@ class JaxBackend(Backend):
         count = _rows_of(draw.latents)
         width = self.outputs(point.generator, draw.latents).shape[1]
         signs = np.random.default_rng(0).integers(0, 2, (count, width)) * 2.0 - 1.0
-        with precision(self.precision):
-            pair = jax_programs.score_slopes(
-                self.program, *self._here(point), _data(draw), signs.astype(self.precision)
-            )
+        with self.computing():
+            pair = jax_programs.score_slopes(self.program, *self.here(point), _data(draw), signs.astype(self.precision))
             return np.asarray(pair[0], np.float64), np.asarray(pair[1], np.float64)
 
     def train(self, request: TrainingRequest) -> Trained:
@@ -224,59 +222,6 @@ class JaxBackend(Backend):
         from ganscope.diagnose.jax_functions.training import train  # it needs this module's draws
 
         return train(self, request)
-
-
-def chunk(rows: int) -> int:
-    """How many rows of a block are computed side by side."""
-    return 1 if jax.default_backend() == "cpu" else min(rows, _ACCELERATED_ROWS)
-
-
-class _JaxLinearised(Linearised):
-    """Compiled products at one point; linearised anew in every block, which costs one product."""
-
-    def __init__(self, backend: JaxBackend, point: Point, draw: Draw, change: Change) -> None:
-        self._backend, self._data = backend, _data(draw)
-        self._here = backend._here(point)
-        self._change = TracedChange.of(change)
-        self._velocity = functools.partial(backend.velocity, point, draw, change)
-
-    @functools.cached_property
-    def velocity(self) -> Players:  # type: ignore[override]
-        """The velocity itself."""
-        return self._velocity()
-
-    def products(self, directions: Array) -> Array:
-        """J x."""
-        return self._apply(jax_programs.products, directions, self._change)
-
-    def mixed_products(self, directions: Array) -> Array:
-        """B y."""
-        return self._apply(jax_programs.mixed_products, directions, self._change)
-
-    def mixed_adjoints(self, directions: Array) -> Array:
-        """B^T x."""
-        return self._apply(jax_programs.mixed_adjoints, directions, self._change)
-
-    def penalty_products(self, directions: Array) -> Array:
-        """The unit penalty's own derivative."""
-        if not self._backend.penalty_known:
-            raise ParameterError("penalty", None, "a unit penalty, or a discriminator of which to take R1")
-        return self._apply(jax_programs.penalty_products, directions)
-
-    def _apply(self, function: Callable[..., Any], directions: Array, *change: TracedChange) -> Array:
-        backend = self._backend
-        rows = np.asarray(directions, backend.precision)
-
-        def block(start: int) -> Array:
-            own = rows[start : start + _BLOCK]
-            count = len(own)
-            if count < _BLOCK:
-                own = np.concatenate([own, np.zeros((_BLOCK - count, rows.shape[1]), rows.dtype)])
-            with precision(backend.precision):
-                made = function(backend.program, chunk(_BLOCK), *self._here, self._data, *change, own, np.int32(count))
-                return np.asarray(made, np.float64)[:count]
-
-        return np.concatenate([block(start) for start in range(0, max(len(rows), 1), _BLOCK)])
 
 
 def _keys(number: int, *entropy: int) -> Any:

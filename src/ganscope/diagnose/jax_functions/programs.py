@@ -16,9 +16,11 @@ import numpy as np
 
 from ganscope.core.errors import ParameterError
 from ganscope.diagnose.backend import Change
-from ganscope.diagnose.jax_functions.once import once
 
 Array = Any
+
+# On an accelerator this many rows of a block are computed side by side; a processor is faster row by row.
+_ACCELERATED_ROWS = 32
 
 
 @dataclass(frozen=True)
@@ -188,19 +190,12 @@ class TracedChange:
         return cls(*numbers, *kind)
 
 
-def _first_rows(function: Callable[[Array], Array], rows: Array, count: Array, chunk: int) -> Array:
-    """A linear function of the first `count` rows, so that one program serves any number of them.
-
-    Side by side, `chunk` rows at a time, the rest is computed, too.
-    """
-    if chunk > 1:
-        return _map_rows(function, rows, chunk)
-    one = jax.eval_shape(function, rows[0])
-    made = jnp.zeros((rows.shape[0], *one.shape), one.dtype)
-    return jax.lax.fori_loop(0, count, lambda k, made: made.at[k].set(function(rows[k])), made)
+def chunk(rows: int) -> int:
+    """How many rows of a block are computed side by side."""
+    return 1 if jax.default_backend() == "cpu" else min(rows, _ACCELERATED_ROWS)
 
 
-def _map_rows(function: Callable[[Array], Array], rows: Array, chunk: int) -> Array:
+def map_rows(function: Callable[[Array], Array], rows: Array, chunk: int) -> Array:
     """A linear function of every row; `chunk` rows at a time, which decides the memory."""
     if rows.shape[0] <= chunk:
         return jax.vmap(function)(rows)
@@ -230,54 +225,6 @@ def velocities(program: Program, kind: Any, theta: Array, phi: Array, data: Any,
     return jax.lax.map(velocity, data)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def products(
-    program: Program, chunk: int, theta: Array, phi: Array, data: Any, change: TracedChange, rows: Array, count: Array
-) -> Array:
-    """J x for the first `count` rows x: forward over reverse, linearised once for all rows."""
-    losses = once(lambda t, p: program.both_losses(t, p, data, change))
-
-    def velocity(t: Array, p: Array) -> tuple[Array, Array]:
-        return -jax.grad(lambda t: losses(t, p)[0])(t), -jax.grad(lambda p: losses(t, p)[1])(p)
-
-    tangent = jax.linearize(once(velocity), theta, phi)[1]
-    size = theta.size
-    return _first_rows(lambda x: jnp.concatenate(tangent(x[:size], x[size:])), rows, count, chunk)
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def mixed_products(
-    program: Program, chunk: int, theta: Array, phi: Array, data: Any, change: TracedChange, rows: Array, count: Array
-) -> Array:
-    """(d v_G / d phi) y for the first `count` rows y."""
-    tangent = jax.linearize(lambda p: program.generator_velocity(theta, p, data, change), phi)[1]
-    return _first_rows(tangent, rows, count, chunk)
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def mixed_adjoints(
-    program: Program, chunk: int, theta: Array, phi: Array, data: Any, change: TracedChange, rows: Array, count: Array
-) -> Array:
-    """(d v_G / d phi)^T x for the first `count` rows x: the transpose of the same tangent."""
-    tangent = jax.linearize(lambda p: program.generator_velocity(theta, p, data, change), phi)[1]
-    transpose = jax.linear_transpose(tangent, phi)
-    return _first_rows(lambda x: transpose(x)[0], rows, count, chunk)
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def penalty_products(
-    program: Program, chunk: int, theta: Array, phi: Array, data: Any, rows: Array, count: Array
-) -> Array:
-    """Derivative of -grad_phi of the unit penalty along the first `count` rows of both players' parameters."""
-
-    def descent(t: Array, p: Array) -> Array:
-        return -jax.grad(lambda q: program.unit_penalty(t, q, data))(p)
-
-    size = theta.size
-    tangent = jax.linearize(descent, theta, phi)[1]
-    return _first_rows(lambda x: tangent(x[:size], x[size:]), rows, count, chunk)
-
-
 @functools.partial(jax.jit, static_argnums=0)
 def outputs(program: Program, theta: Array, latents: Any) -> Array:
     """Samples `[count, d]`."""
@@ -288,14 +235,14 @@ def outputs(program: Program, theta: Array, latents: Any) -> Array:
 def output_products(program: Program, chunk: int, theta: Array, latents: Any, rows: Array) -> Array:
     """Derivative of the samples along rows of the generator's parameters, `[k, count, d]`."""
     tangent = jax.linearize(lambda t: program.samples(t, latents), theta)[1]
-    return _map_rows(tangent, rows, chunk)
+    return map_rows(tangent, rows, chunk)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def output_gradients(program: Program, chunk: int, theta: Array, latents: Any, weights: Array) -> Array:
     """Gradient of weights . G(z_i) for every latent, `[count, n_G]`."""
     made, pull = jax.vjp(lambda t: program.samples(t, latents) @ weights, theta)
-    return _map_rows(lambda x: pull(x)[0], jnp.eye(made.shape[0], dtype=made.dtype), chunk)
+    return map_rows(lambda x: pull(x)[0], jnp.eye(made.shape[0], dtype=made.dtype), chunk)
 
 
 @functools.partial(jax.jit, static_argnums=0)

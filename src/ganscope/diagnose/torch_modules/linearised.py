@@ -44,14 +44,14 @@ class TorchLinearised(Linearised):
         made = self._products("field", self._gradients, self._leaves).products(self._rows(directions))
         return -np.concatenate([numpy_of(part) for part in made], axis=1)
 
-    def mixed_products(self, directions: Array) -> Array:
-        """B y."""
-        part = self._products("mixed", self._gradients[:1], self._leaves[1:])
+    def block_products(self, of: int, by: int, directions: Array) -> Array:
+        """One block of J."""
+        part = self._block_of(of, by)
         return -numpy_of(part.products([self._backend.networks.vector(directions)])[0])
 
     def mixed_adjoints(self, directions: Array) -> Array:
         """B^T x."""
-        part = self._products("mixed", self._gradients[:1], self._leaves[1:])
+        part = self._block_of(0, 1)
         return -numpy_of(part.adjoints([self._backend.networks.vector(directions)])[0])
 
     def penalty_products(self, directions: Array) -> Array:
@@ -62,6 +62,9 @@ class TorchLinearised(Linearised):
                 slope = gradient(penalty, self._leaves[1], create_graph=True)
             self._parts["penalty"] = _Named("penalty", [slope], self._leaves, self._block)
         return -numpy_of(self._parts["penalty"].products(self._rows(directions))[0])
+
+    def _block_of(self, of: int, by: int) -> Products:
+        return self._products(f"block {of} {by}", self._gradients[of : of + 1], self._leaves[by : by + 1])
 
     def _products(self, name: str, outputs: list[Tensor], inputs: tuple[Tensor, ...]) -> Products:
         if name not in self._parts:
