@@ -14,7 +14,7 @@ from ganscope.claims.suite import advice_scores, statistics, verdict_scores
 from ganscope.claims.suite.calibrate import calibrated
 from ganscope.claims.suite.distribution import AXES, configuration
 from ganscope.claims.suite.folder import ADVICE, VERDICT, Folder, read_units, write_unit
-from ganscope.claims.suite.games import game_of, losses_of, outputs_of
+from ganscope.claims.suite.games import PAIRS, game_of, losses_of, outputs_of
 from ganscope.claims.suite.labels import energy_distance, observe, soft_coverage
 from ganscope.claims.suite.tables import report
 from ganscope.claims.suite.targets import target
@@ -267,6 +267,21 @@ def test_losses_are_the_textbook_ones():
         assert np.allclose(np.asarray(found, float), pair, rtol=2e-6), name  # float32
 
 
+def test_a_rounded_hinge_differs_at_its_corners_alone():
+    far, corner = np.array([8.0, -8.0]), np.array([1.0])
+    for scores in ((far, far), (far, -far), (-far, far)):
+        assert np.allclose(PAIRS["rounded hinge"](*scores), PAIRS["hinge"](*scores), atol=1e-8)
+    assert np.allclose(PAIRS["rounded hinge"](corner, -corner)[1], 2 * 0.3 * math.log(2))
+    game = game_of(dataclasses.replace(configuration(3, 0), loss="hinge", batch_size=8))
+    draw = game.backend.draw(0, 64)
+    plain, rounded = (
+        game.backend.losses(game.backend.point, draw),
+        game.rounded().backend.losses(game.backend.point, draw),
+    )
+    assert plain.generator == rounded.generator
+    assert plain.discriminator < rounded.discriminator < plain.discriminator + 2 * 0.3 * math.log(2)
+
+
 @pytest.mark.parametrize(
     "name, radius", [("ring", math.sqrt(1.02)), ("grid", math.sqrt(4 / 3 + 0.02)), ("digits", math.sqrt(2))]
 )
@@ -391,6 +406,13 @@ def test_verdicts_are_scored():
     assert table[verdict_scores.RIGHTMOST].balanced_accuracy == 0.5
     assert table[verdict_scores.MAJORITY].auc == 0.5
     assert table[verdict_scores.WANDER].balanced_accuracy == 0.5
+    assert verdict_scores.ROUNDED not in table
+    for case in cases[:4]:  # of hinges, one of which is wrong with the corners on
+        case.reading["rounded"] = {"predicted_wander": case.reading["predicted_wander"]}
+    cases[0].reading["predicted_wander"] = 1.0
+    table = verdict_scores.qualities(cases)
+    assert table[verdict_scores.ROUNDED].balanced_accuracy == 1 > table[verdict_scores.PREDICTED].balanced_accuracy
+    cases[0].reading["predicted_wander"] = 0.01
     bins = verdict_scores.calibration(cases)
     assert sum(b.cases for b in bins) == 24
     assert [b.converged for b in bins] == [0, 0, 0, 0, 0, 12]

@@ -4,6 +4,7 @@ Games of one architecture and loss share their functions and so what is compiled
 no part of their losses but a change of them. A penalty on slopes away from 1 is part of the losses.
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ from ganscope.diagnose.training import Memory, Trained, TrainingRequest
 
 Losses = Callable[..., tuple[Any, Any]]
 
+
+# Score over which the corner of a hinge is rounded.
+_ROUNDING = 0.3
 
 # Purposes of random streams; 0 is the initial parameters.
 _FIXED = 1
@@ -84,6 +88,14 @@ class SuiteGame:
     def with_gamma(self, gamma: float) -> Change:
         """R1 of another weight instead of any penalty."""
         return Change(added=gamma, removed=1.0 if self.has_other_penalty else 0.0)
+
+    def rounded(self) -> "SuiteGame":
+        """The same game with the corners of its hinge rounded, so that the damping on them has a derivative."""
+        chosen, program = self.configuration, self.backend.program
+        slope = chosen.gamma if chosen.penalty == "slope1" else 0.0
+        losses = losses_of(f"rounded {chosen.loss}", chosen.network, chosen.activation, slope)
+        backend = JaxBackend(dataclasses.replace(program, losses=losses), self.backend.point, self.target.draw, latents)
+        return dataclasses.replace(self, backend=backend)
 
     def train(self, record_at: Any, seed: int, change: Change | None = None) -> "tuple[SuiteGame, Trained]":
         """Train on from here; the game where training ends, and the run.
@@ -166,12 +178,25 @@ def _hinge(real: Any, fake: Any) -> tuple[Any, Any]:
     return -fake.mean(), jax.nn.relu(1 - real).mean() + jax.nn.relu(1 + fake).mean()
 
 
+def _rounded_hinge(real: Any, fake: Any) -> tuple[Any, Any]:
+    def corner(u: Any) -> Any:
+        return _ROUNDING * jax.nn.softplus(u / _ROUNDING)
+
+    return -fake.mean(), corner(1 - real).mean() + corner(1 + fake).mean()
+
+
 def _least_squares(real: Any, fake: Any) -> tuple[Any, Any]:
     return ((fake - 1) ** 2).mean() / 2, ((real - 1) ** 2).mean() / 2 + (fake**2).mean() / 2
 
 
 # Losses of the players as functions of the scores of real and generated samples, discriminator high on real data.
-PAIRS = {"ns": _non_saturating, "wgan": _wasserstein, "hinge": _hinge, "lsgan": _least_squares}
+PAIRS = {
+    "ns": _non_saturating,
+    "wgan": _wasserstein,
+    "hinge": _hinge,
+    "rounded hinge": _rounded_hinge,
+    "lsgan": _least_squares,
+}
 
 
 @functools.cache

@@ -19,6 +19,7 @@ Unit = Mapping[str, Any]
 THRESHOLD = 0.1
 ENOUGH_RECORDS = 40
 OUTCOMES = ("converged", "oscillating", "diverged", "collapsed", "uninformative", "undecided")
+ROUNDED = "predicted wander, hinges rounded"
 PREDICTED, SCORE, WANDER, CLASS = "predicted wander", "score S", "own wander so far", "own class so far"
 GRADIENT, RIGHTMOST, RADIUS = "gradient norm > median", "rightmost > 0", "map radius > 1"
 HYPER, BOTH, MAJORITY = "hyper-parameters, fitted", "hyper-parameters and predicted wander, fitted", "majority"
@@ -97,6 +98,9 @@ def qualities(cases: Sequence[Case], fitted: bool = True) -> dict[str, Quality]:
         PREDICTED: quality(predicted, predicted > THRESHOLD, truth),
         SCORE: quality(scores, scores > THRESHOLD, truth),
     }
+    if any("rounded" in case.reading for case in cases):
+        wanders = [number(case.reading.get("rounded", case.reading)["predicted_wander"]) for case in cases]
+        table[ROUNDED] = quality(wanders, np.array(wanders) > THRESHOLD, truth)
     pasts = [case.reading["so_far"] for case in cases]
     if pasts and all(past["observed"] is not None for past in pasts):
         wander = np.array([number(past["wander"]) for past in pasts])

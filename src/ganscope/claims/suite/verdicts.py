@@ -63,6 +63,8 @@ def _reading(game: SuiteGame, outputs: npt.NDArray[np.float64], k: int) -> dict[
     large = game.configuration.network == "conv"
     size, batches = (instruments.CHEAP, 1) if large else (instruments.FULL, instruments.BATCHES)
     reading |= instruments.timed_diagnosis(game, size, k, batches)
+    if game.configuration.loss == "hinge":
+        reading["rounded"] = instruments.timed_diagnosis(game.rounded(), size, k, batches)
     reading["coupling"] = instruments.coupling(game)
     if number % _TURNS == 2 and not large:
         reading["cheap"] = instruments.timed_diagnosis(game, instruments.CHEAP, k, 1)
