@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from command_line import environment
 from small_gans import ring_game
+from typer.testing import CliRunner
 
 import ganscope as gs
+from ganscope.cli.main import app
 from ganscope.figures import style
 
 
@@ -55,6 +57,17 @@ def test_the_panels_show_the_run(run, tmp_path):
     for axes in figure.axes:
         assert "[" in axes.get_xlabel()
         assert "[" in axes.get_ylabel()
+
+
+def test_a_saved_run_is_shown_without_the_networks(run, tmp_path):
+    """The file knows settings and samples: a verdict and a picture, and why there is no prediction."""
+    gs.save(run, tmp_path / "run.zarr")
+    result = CliRunner().invoke(app, ["show", str(tmp_path / "run.zarr")])
+    assert result.exit_code == 0, result.output
+    assert gs.classify(run).outcome in result.output
+    assert "no prediction: the file of a run holds neither" in result.output
+    assert max(map(len, result.output.replace(str(tmp_path), "").splitlines())) <= 80
+    assert (tmp_path / "run.png").stat().st_size > 20_000
 
 
 def test_runs_over_each_other_and_replicas(game, run):

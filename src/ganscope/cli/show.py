@@ -13,7 +13,7 @@ from ganscope.cli.progress import progress_bar
 from ganscope.cli.run import header, remarks, verdict_rows
 from ganscope.cli.show_diagnosis import is_saved_diagnosis, show_diagnosis
 from ganscope.cli.show_sweep import check_suffix, is_sweep, show_sweep
-from ganscope.core.errors import ParameterError, StoreError
+from ganscope.core.errors import NotApplicable, ParameterError, StoreError
 from ganscope.core.export import export
 from ganscope.core.results import game_of
 from ganscope.core.simulate import classify, predict
@@ -163,10 +163,15 @@ def _show(name: str, paths: list[Path], picture: Path) -> None:
         if other != game:
             raise StoreError(f"{paths[0].parent} holds runs of different games: {first} and {level}; show one of them")
     about = runs[first].attrs
-    prediction = predict(game, about["level"], about.get("rule"), about.get("step_size"))
+    try:
+        predicted = outcome_line(predict(game, about["level"], about.get("rule"), about.get("step_size")))
+    except NotApplicable as missing:  # the record of a real GAN holds no networks
+        predicted, told = "", f"no prediction: {missing}"
+    else:
+        told = f"prediction: {predicted}"
     verdicts = {level: classify(run) for level, run in runs.items()}
-    title = f"{name}: " if name else ""
-    plot(list(runs.values()), picture, title=f"{title}predicted {outcome_line(prediction)}")
+    title = ": ".join(part for part in (name, predicted and f"predicted {predicted}") if part)
+    plot(list(runs.values()), picture, title=title or None)
     say(heading(name, game))
     say()
     say(table(header(next(iter(runs.values()))), verdict_rows(runs, verdicts, []), left=3))
@@ -174,7 +179,7 @@ def _show(name: str, paths: list[Path], picture: Path) -> None:
         say(wrapped(line, "  "))
     for level, run in runs.items():
         say(wrapped(f"{level}: {_sizes(run)}", "  "))
-    say(wrapped(f"prediction: {outcome_line(prediction)}", "  "))
+    say(wrapped(told, "  "))
     say(f"drawn in {picture}")
     say()
 
