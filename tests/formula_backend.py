@@ -5,7 +5,8 @@ import copy
 import numpy as np
 
 from ganscope.core.game import Players
-from ganscope.diagnose.backend import UNCHANGED, Backend, Draw, Linearised
+from ganscope.diagnose.backend import Backend, Draw, Linearised
+from ganscope.diagnose.change import UNCHANGED
 from ganscope.diagnose.training import Memory, Trained
 
 

@@ -10,7 +10,7 @@ from formula_backend import FormulaBackend, rotating_matrix
 
 import ganscope as gs
 from ganscope.core.game import Players
-from ganscope.diagnose.backend import Change
+from ganscope.diagnose.change import Change
 from ganscope.diagnose.evidence.frozen_batch import FrozenBatch
 from ganscope.diagnose.evidence.races import Arm, compared, race
 from ganscope.diagnose.evidence.twin import agrees, observed_multiplier, twin_fork

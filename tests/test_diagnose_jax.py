@@ -9,7 +9,7 @@ from small_gans import detached, nonsaturating, perceptron, ring_game, scores, s
 
 import ganscope as gs
 from ganscope.core.game import Players
-from ganscope.diagnose.backend import Change
+from ganscope.diagnose.change import Change
 from ganscope.diagnose.instruments.measure import measure
 from ganscope.diagnose.instruments.rotation import directions, projected, rotation_modes, whitening
 from ganscope.diagnose.instruments.update_map import update_map

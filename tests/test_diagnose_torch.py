@@ -12,7 +12,7 @@ from torch import nn
 
 from ganscope.core.errors import ParameterError
 from ganscope.core.game import Players
-from ganscope.diagnose.backend import Change
+from ganscope.diagnose.change import Change
 from ganscope.diagnose.torch_modules.adapter import torch_parts
 from ganscope.diagnose.torch_modules.backend import TorchBackend
 from ganscope.diagnose.torch_modules.data import data_source, latent_source

@@ -19,7 +19,8 @@ from ganscope.claims.suite.labels import energy_distance, observe, soft_coverage
 from ganscope.claims.suite.tables import report
 from ganscope.claims.suite.targets import target
 from ganscope.core.game import Players
-from ganscope.diagnose.backend import Change, Draw
+from ganscope.diagnose.backend import Draw
+from ganscope.diagnose.change import Change
 from ganscope.diagnose.instruments.measurement import Measurement
 from ganscope.diagnose.jax_functions.backend import JaxBackend
 from ganscope.diagnose.jax_functions.programs import Program, flatten, own_samples, structure_of

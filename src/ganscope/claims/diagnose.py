@@ -22,7 +22,7 @@ from ganscope.claims.diagnose_settings import (
     with_flat_discriminator,
 )
 from ganscope.core.errors import NotApplicable
-from ganscope.diagnose.backend import Change
+from ganscope.diagnose.change import Change
 from ganscope.diagnose.diagnose import diagnose
 from ganscope.diagnose.evidence.frozen_batch import FrozenBatch
 from ganscope.diagnose.instruments.arnoldi import eigenpairs, whole_matrix

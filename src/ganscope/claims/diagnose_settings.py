@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from ganscope.core.caches import prepare_jax
 from ganscope.core.game import Players
-from ganscope.diagnose.backend import Change, Draw
+from ganscope.diagnose.backend import Draw
+from ganscope.diagnose.change import Change
 from ganscope.diagnose.real_game import RealGame
 from ganscope.diagnose.rule import Player, UpdateRule
 

@@ -8,15 +8,14 @@ The velocity is v = (-grad_theta L_G, -grad_phi L_D), the direction in which a s
 import abc
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ganscope.core.game import Players
-
-if TYPE_CHECKING:
-    from ganscope.diagnose.training import Trained, TrainingRequest
+from ganscope.diagnose.change import UNCHANGED, Change
+from ganscope.diagnose.training import Trained, TrainingRequest
 
 Array = npt.NDArray[np.float64]
 # A checkpoint: flat parameters of the generator `[n_G]` and of the discriminator `[n_D]`.
@@ -30,24 +29,6 @@ class Draw:
     batch: Any
     latents: Any
     key: Any
-
-
-@dataclass(frozen=True)
-class Change:
-    """A changed discriminator loss: L_D + added * unit penalty - removed * other penalty, noise on all samples.
-
-    Attributes:
-        added: What is added to the weight gamma of the unit gradient penalty that the losses hold already.
-        removed: 1 takes the game's `other_penalty` (which a gradient penalty would replace) out, 0 leaves it.
-        instance_noise: Standard deviation of noise on real and generated samples before the discriminator.
-    """
-
-    added: float = 0.0
-    removed: float = 0.0
-    instance_noise: float = 0.0
-
-
-UNCHANGED = Change()
 
 
 class Linearised(abc.ABC):
@@ -164,5 +145,5 @@ class Backend(abc.ABC):
         `[count]` (estimated with one random sign vector per sample)."""
 
     @abc.abstractmethod
-    def train(self, request: "TrainingRequest") -> "Trained":
+    def train(self, request: TrainingRequest) -> Trained:
         """Train from a point by a rule, in the precision of the user's own parameters."""

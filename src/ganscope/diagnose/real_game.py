@@ -19,7 +19,8 @@ from ganscope.core.checks import integer, number, one_length, one_of, real_array
 from ganscope.core.errors import NotApplicable, ParameterError, unknown_name
 from ganscope.core.game import Game, Level, Players, Request, Variable
 from ganscope.core.outcome import Prediction, Spectrum, Verdict
-from ganscope.diagnose.backend import Backend, Change
+from ganscope.diagnose.backend import Backend
+from ganscope.diagnose.change import Change
 from ganscope.diagnose.recorded_game import RecordedGame
 from ganscope.diagnose.rule import ORDERS, Player, UpdateRule
 

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ganscope.core.game import Players
-from ganscope.diagnose.backend import UNCHANGED, Change
+from ganscope.diagnose.change import UNCHANGED, Change
 from ganscope.diagnose.rule import UpdateRule
 
 Array = npt.NDArray[np.float64]

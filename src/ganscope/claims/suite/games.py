@@ -19,7 +19,7 @@ from ganscope.claims.suite.distribution import FIXED_LATENTS, LATENT_SIZE, Confi
 from ganscope.claims.suite.networks import discriminator_of, generator_of, initial
 from ganscope.claims.suite.targets import Target, generator, target
 from ganscope.core.game import Players
-from ganscope.diagnose.backend import Change
+from ganscope.diagnose.change import Change
 from ganscope.diagnose.jax_functions.backend import JaxBackend
 from ganscope.diagnose.jax_functions.programs import Program, flatten, own_samples, structure_of
 from ganscope.diagnose.rule import UpdateRule

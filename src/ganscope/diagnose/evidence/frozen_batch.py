@@ -20,7 +20,8 @@ import numpy.typing as npt
 
 from ganscope.core.errors import ParameterError
 from ganscope.core.game import Players
-from ganscope.diagnose.backend import UNCHANGED, Backend, Change, Draw, Linearised
+from ganscope.diagnose.backend import Backend, Draw, Linearised
+from ganscope.diagnose.change import UNCHANGED, Change
 from ganscope.diagnose.instruments.arnoldi import Products
 from ganscope.diagnose.instruments.rotation import Whitening, needs_second_moments
 from ganscope.diagnose.rule import Player, UpdateRule

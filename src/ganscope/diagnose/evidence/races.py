@@ -20,7 +20,8 @@ from ganscope.core.checks import integer, number
 from ganscope.core.errors import NotApplicable, ParameterError
 from ganscope.core.game import Players
 from ganscope.core.random import check_seed
-from ganscope.diagnose.backend import UNCHANGED, Backend, Change
+from ganscope.diagnose.backend import Backend
+from ganscope.diagnose.change import UNCHANGED, Change
 from ganscope.diagnose.rule import UpdateRule
 from ganscope.diagnose.samples.statistics import energy_distance
 from ganscope.diagnose.training import Memory, TrainingRequest

@@ -23,7 +23,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ganscope.diagnose.backend import UNCHANGED, Backend, Change, Draw
+from ganscope.diagnose.backend import Backend, Draw
+from ganscope.diagnose.change import UNCHANGED, Change
 from ganscope.diagnose.evidence.frozen_batch import FrozenBatch, State
 from ganscope.diagnose.instruments.arnoldi import EigenPairs, eigenpairs
 from ganscope.diagnose.instruments.rotation import Whitening

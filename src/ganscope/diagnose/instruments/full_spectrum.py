@@ -20,7 +20,8 @@ import numpy.typing as npt
 from ganscope.core.checks import integer, number
 from ganscope.core.errors import ParameterError
 from ganscope.core.progress import report
-from ganscope.diagnose.backend import UNCHANGED, Backend, Change
+from ganscope.diagnose.backend import Backend
+from ganscope.diagnose.change import UNCHANGED, Change
 from ganscope.diagnose.instruments.arnoldi import LARGEST_DENSE, EigenPairs, eigenpairs, whole_matrix
 from ganscope.diagnose.instruments.rotation import Whitening
 from ganscope.diagnose.instruments.update_map import FLIP_ANGLE, memory_multipliers

@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import block_diag
 
-from ganscope.diagnose.backend import Backend, Change, Linearised
+from ganscope.diagnose.backend import Backend, Linearised
+from ganscope.diagnose.change import Change
 from ganscope.diagnose.host_random import lent_streams
 from ganscope.diagnose.instruments.measurement import Measurement
 from ganscope.diagnose.instruments.rotation import (

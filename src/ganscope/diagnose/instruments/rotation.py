@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from ganscope.core.errors import ParameterError
 from ganscope.core.game import Players
-from ganscope.diagnose.backend import UNCHANGED, Backend, Change, Linearised
+from ganscope.diagnose.backend import Backend, Linearised
+from ganscope.diagnose.change import UNCHANGED, Change
 from ganscope.diagnose.rule import YOUNG_STEPS, Player, UpdateRule, scale
 
 Array = npt.NDArray[np.float64]

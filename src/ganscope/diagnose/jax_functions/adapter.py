@@ -17,7 +17,8 @@ from ganscope.core.checks import integer  # noqa: E402
 from ganscope.core.errors import ParameterError  # noqa: E402
 from ganscope.core.game import Players  # noqa: E402
 from ganscope.diagnose.backend import Draw  # noqa: E402
-from ganscope.diagnose.jax_functions.backend import JaxBackend, precision  # noqa: E402
+from ganscope.diagnose.jax_functions.backend import JaxBackend  # noqa: E402
+from ganscope.diagnose.jax_functions.precision import precision  # noqa: E402
 from ganscope.diagnose.jax_functions.programs import Program, flatten, own_samples, structure_of  # noqa: E402
 from ganscope.diagnose.rule import Player, UpdateRule  # noqa: E402
 

@@ -1,7 +1,7 @@
 """A real game whose networks are JAX functions of trees of arrays."""
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -11,10 +11,12 @@ import numpy.typing as npt
 
 from ganscope.core.errors import ParameterError
 from ganscope.core.game import Players
-from ganscope.diagnose.backend import UNCHANGED, Backend, Change, Draw, Linearised, Point
+from ganscope.diagnose.backend import Backend, Draw, Linearised, Point
+from ganscope.diagnose.change import UNCHANGED, Change
 from ganscope.diagnose.host_random import lent_streams
 from ganscope.diagnose.jax_functions import programs as jax_programs
 from ganscope.diagnose.jax_functions.linearised import JaxLinearised
+from ganscope.diagnose.jax_functions.precision import precision
 from ganscope.diagnose.jax_functions.programs import Program, TracedChange, chunk
 from ganscope.diagnose.training import Trained, TrainingRequest
 
@@ -25,16 +27,6 @@ _MINIBATCHES = 4
 # Data and latents are drawn in these numbers of rows, or multiples of the last, so that the user's own random functions
 # compile for few shapes.
 _POOLS = (512, 4096)
-
-
-@contextlib.contextmanager
-def precision(dtype: Any = np.float64) -> Iterator[None]:
-    """Compute in float64, or in the user's float32, whatever the user's own setting.
-
-    What the user's functions draw from global random streams while they are traced stays unseen outside.
-    """
-    with lent_streams(0), jax.enable_x64(np.dtype(dtype) == np.float64), jax.default_matmul_precision("highest"):
-        yield
 
 
 class JaxDraws(Sequence[Draw]):
@@ -86,7 +78,7 @@ class JaxBackend(Backend):
         self.sizes = Players(program.generator_structure.size, program.discriminator_structure.size)
         self.samples_known = program.generator is not None
         self.scores_known = program.discriminator is not None
-        self.penalty_known = callable(program.penalty) or (program.penalty == "r1" and self.scores_known)
+        self.penalty_known = program.penalty_known
         self.penalty_sees_generator = callable(program.penalty)
         self.noise_known = program.takes_instance_noise
 
@@ -141,20 +133,20 @@ class JaxBackend(Backend):
 
     def losses(self, point: Point, draw: Draw, change: Change = UNCHANGED) -> Players:
         """Both losses as floats."""
-        with self.computing():
-            pair = jax_programs.losses(self.program, *self.here(point), _data(draw), TracedChange.of(change))
+        with precision(self.precision):
+            pair = jax_programs.losses(self.program, *self._here(point), _data(draw), TracedChange.of(change))
             return Players(float(pair[0]), float(pair[1]))
 
     def velocity(self, point: Point, draw: Draw, change: Change = UNCHANGED) -> Players:
         """The velocity."""
-        with self.computing():
-            pair = jax_programs.velocity(self.program, *self.here(point), _data(draw), TracedChange.of(change))
+        with precision(self.precision):
+            pair = jax_programs.velocity(self.program, *self._here(point), _data(draw), TracedChange.of(change))
             return Players(*(np.asarray(part, np.float64) for part in pair))
 
     def velocities(self, point: Point, draws: Sequence[Draw], change: Change = UNCHANGED) -> Array:
         """The velocity for several minibatches."""
-        told, here = TracedChange.of(change), self.here(point)
-        with self.computing():
+        told, here = TracedChange.of(change), self._here(point)
+        with precision(self.precision):
             batch, latents, keys = draws.data if isinstance(draws, JaxDraws) else _stacked(draws)
             kind = jax.random.key_impl(keys)  # numbers are cut up faster than keys
             data = jax.tree.map(np.asarray, (batch, latents, jax.random.key_data(keys)))
@@ -168,13 +160,11 @@ class JaxBackend(Backend):
 
     def linearise(self, point: Point, draw: Draw, change: Change = UNCHANGED) -> Linearised:
         """The derivative of the velocity."""
-        return JaxLinearised(self, point, draw, change)
+        velocity = functools.partial(self.velocity, point, draw, change)
+        told = TracedChange.of(change)
+        return JaxLinearised(self.program, self._here(point), _data(draw), told, self.precision, velocity)
 
-    def computing(self) -> contextlib.AbstractContextManager[None]:
-        """Compute in the precision of the instruments."""
-        return precision(self.precision)
-
-    def here(self, point: Point) -> tuple[Any, Any]:
+    def _here(self, point: Point) -> tuple[Any, Any]:
         """A point's parameters in that precision."""
         return np.asarray(point.generator, self.precision), np.asarray(point.discriminator, self.precision)
 
@@ -182,21 +172,21 @@ class JaxBackend(Backend):
 
     def outputs(self, generator: Array, latents: Any) -> Array:
         """Generated samples."""
-        with self.computing():
+        with precision(self.precision):
             made = jax_programs.outputs(self.program, np.asarray(generator, self.precision), latents)
             return np.asarray(made, np.float64)
 
     def output_products(self, generator: Array, latents: Any, directions: Array) -> Array:
         """Derivative of the outputs along rows."""
         theta, rows = np.asarray(generator, self.precision), np.asarray(directions, self.precision)
-        with self.computing():
+        with precision(self.precision):
             made = jax_programs.output_products(self.program, chunk(len(rows)), theta, latents, rows)
             return np.asarray(made, np.float64)
 
     def output_gradients(self, generator: Array, latents: Any, weights: Array) -> Array:
         """Gradients of single outputs."""
         theta = np.asarray(generator, self.precision)
-        with self.computing():
+        with precision(self.precision):
             made = jax_programs.output_gradients(
                 self.program, chunk(_rows_of(latents)), theta, latents, np.asarray(weights, self.precision)
             )
@@ -213,8 +203,10 @@ class JaxBackend(Backend):
         count = _rows_of(draw.latents)
         width = self.outputs(point.generator, draw.latents).shape[1]
         signs = np.random.default_rng(0).integers(0, 2, (count, width)) * 2.0 - 1.0
-        with self.computing():
-            pair = jax_programs.score_slopes(self.program, *self.here(point), _data(draw), signs.astype(self.precision))
+        with precision(self.precision):
+            pair = jax_programs.score_slopes(
+                self.program, *self._here(point), _data(draw), signs.astype(self.precision)
+            )
             return np.asarray(pair[0], np.float64), np.asarray(pair[1], np.float64)
 
     def train(self, request: TrainingRequest) -> Trained:

@@ -6,7 +6,7 @@ compiled program and goes into another, which serves any number of directions.
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,12 +15,10 @@ import numpy.typing as npt
 
 from ganscope.core.errors import ParameterError
 from ganscope.core.game import Players
-from ganscope.diagnose.backend import Change, Draw, Linearised, Point
+from ganscope.diagnose.backend import Linearised
 from ganscope.diagnose.jax_functions.once import once
+from ganscope.diagnose.jax_functions.precision import precision
 from ganscope.diagnose.jax_functions.programs import Program, TracedChange, chunk, map_rows
-
-if TYPE_CHECKING:
-    from ganscope.diagnose.jax_functions.backend import JaxBackend
 
 Array = npt.NDArray[np.float64]
 Tangent = Callable[[Any], Any]
@@ -94,11 +92,17 @@ def _transposed(chunk: int, tangent: Tangent, like: Any, rows: Any, count: Any) 
 class JaxLinearised(Linearised):
     """Compiled products at one point."""
 
-    def __init__(self, backend: "JaxBackend", point: Point, draw: Draw, change: Change) -> None:
-        self._backend, self._data = backend, (draw.batch, draw.latents, draw.key)
-        self._here = backend.here(point)
-        self._change = TracedChange.of(change)
-        self._velocity = functools.partial(backend.velocity, point, draw, change)
+    def __init__(
+        self,
+        program: Program,
+        here: tuple[Any, Any],
+        data: tuple[Any, Any, Any],
+        change: TracedChange,
+        dtype: Any,
+        velocity: Callable[[], Players],
+    ) -> None:
+        self._program, self._here, self._data, self._change = program, here, data, change
+        self._dtype, self._velocity = dtype, velocity
         self._tangents: dict[Any, Tangent] = {}
 
     @functools.cached_property
@@ -120,14 +124,13 @@ class JaxLinearised(Linearised):
 
     def penalty_products(self, directions: Array) -> Array:
         """The unit penalty's own derivative."""
-        if not self._backend.penalty_known:
+        if not self._program.penalty_known:
             raise ParameterError("penalty", None, "a unit penalty, or a discriminator of which to take R1")
         return self._map(_applied, (_penalty,), directions)
 
     def _map(self, function: Callable[..., Any], part: tuple[Any, ...], directions: Array, *like: Any) -> Array:
         """A block of directions through one part of the derivative."""
-        precision = self._backend.precision
-        rows = np.asarray(directions, precision)
+        rows = np.asarray(directions, self._dtype)
 
         def block(start: int) -> Array:
             own = rows[start : start + _BLOCK]
@@ -137,7 +140,7 @@ class JaxLinearised(Linearised):
             made = function(chunk(_BLOCK), tangent, *like, own, np.int32(count))
             return np.asarray(made, np.float64)[:count]
 
-        with self._backend.computing():
+        with precision(self._dtype):
             tangent = self._tangent(part)
             return np.concatenate([block(start) for start in range(0, max(len(rows), 1), _BLOCK)])
 
@@ -145,7 +148,7 @@ class JaxLinearised(Linearised):
         if part not in self._tangents:
             linearise, *which = part
             change = () if linearise is _penalty else (self._change,)
-            made = linearise(self._backend.program, *which, *self._here, self._data, *change)
+            made = linearise(self._program, *which, *self._here, self._data, *change)
             held = sum(leaf.nbytes for leaf in jax.tree.leaves([made, *self._tangents.values()]))
             if held > _KEPT_BYTES:
                 self._tangents.clear()

@@ -10,7 +10,8 @@ import numpy as np
 from jax.extend import core
 
 from ganscope.diagnose.host_random import lent_streams
-from ganscope.diagnose.jax_functions.backend import JaxBackend, precision
+from ganscope.diagnose.jax_functions.backend import JaxBackend
+from ganscope.diagnose.jax_functions.precision import precision
 
 # id, trap, status, message
 Found = tuple[str, str, str, str]

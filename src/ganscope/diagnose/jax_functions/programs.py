@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ganscope.core.errors import ParameterError
-from ganscope.diagnose.backend import Change
+from ganscope.diagnose.change import Change
 
 Array = Any
 
@@ -106,6 +106,11 @@ class Program:
             return "instance_noise" in inspect.signature(self.losses).parameters
         except (TypeError, ValueError):
             return False
+
+    @property
+    def penalty_known(self) -> bool:
+        """Whether the unit penalty can be evaluated."""
+        return callable(self.penalty) or (self.penalty == "r1" and self.discriminator is not None)
 
     def trees(self, theta: Array, phi: Array) -> tuple[Any, Any]:
         """Both players' parameters as trees."""

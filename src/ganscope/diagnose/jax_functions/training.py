@@ -25,7 +25,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ganscope.core.game import Players
-from ganscope.diagnose.jax_functions.backend import JaxBackend, precision
+from ganscope.diagnose.jax_functions.backend import JaxBackend
+from ganscope.diagnose.jax_functions.precision import precision
 from ganscope.diagnose.jax_functions.programs import Program, TracedChange
 from ganscope.diagnose.rule import Player
 from ganscope.diagnose.training import Memory, Trained, TrainingRequest

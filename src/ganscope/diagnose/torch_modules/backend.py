@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from ganscope.core.errors import NotApplicable, ParameterError
 from ganscope.core.game import Players
-from ganscope.diagnose.backend import UNCHANGED, Backend, Change, Draw, Linearised, Point
+from ganscope.diagnose.backend import Backend, Draw, Linearised, Point
+from ganscope.diagnose.change import UNCHANGED, Change
 from ganscope.diagnose.torch_modules.copies import (
     Networks,
     copied,

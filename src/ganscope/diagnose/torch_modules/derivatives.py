@@ -9,7 +9,8 @@ from torch import Tensor
 
 from ganscope.core.errors import ParameterError
 from ganscope.core.game import Players
-from ganscope.diagnose.backend import UNCHANGED, Draw
+from ganscope.diagnose.backend import Draw
+from ganscope.diagnose.change import UNCHANGED
 from ganscope.diagnose.torch_modules.backend import TorchBackend
 from ganscope.diagnose.torch_modules.products import gradient
 

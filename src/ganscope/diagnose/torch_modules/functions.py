@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ganscope.core.errors import ParameterError
-from ganscope.diagnose.backend import Change
+from ganscope.diagnose.change import Change
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from ganscope.core.errors import ParameterError
 from ganscope.core.game import Players
-from ganscope.diagnose.backend import Change, Draw, Linearised, Point
+from ganscope.diagnose.backend import Draw, Linearised, Point
+from ganscope.diagnose.change import Change
 from ganscope.diagnose.torch_modules.copies import numpy_of, tensors_of
 from ganscope.diagnose.torch_modules.functions import memory_errors
 from ganscope.diagnose.torch_modules.products import Products, gradient

@@ -9,7 +9,8 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
-from ganscope.diagnose.backend import UNCHANGED, Draw
+from ganscope.diagnose.backend import Draw
+from ganscope.diagnose.change import UNCHANGED
 from ganscope.diagnose.rule import YOUNG_STEPS, UpdateRule
 from ganscope.diagnose.torch_modules.backend import TorchBackend
 from ganscope.diagnose.torch_modules.copies import PLAYERS, Networks, copied, spectral_norms

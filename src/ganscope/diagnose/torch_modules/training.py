@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ganscope.core.game import Players
-from ganscope.diagnose.backend import Change
+from ganscope.diagnose.change import Change
 from ganscope.diagnose.torch_modules.copies import (
     Networks,
     Pair,

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from ganscope.core.errors import ParameterError
-from ganscope.diagnose.backend import UNCHANGED, Change, Draw
+from ganscope.diagnose.backend import Draw
+from ganscope.diagnose.change import UNCHANGED, Change
 from ganscope.diagnose.torch_modules.kept import kept, kept_inputs
 from ganscope.diagnose.torch_modules.products import saved_bytes
 
