@@ -49,6 +49,9 @@ def main() -> int:
     parser.add_argument("--part", choices=[*PARTS, "widening", "tables"], help="default: verdict and advice")
     parser.add_argument("--axes", nargs="+", choices=AXES[1:], default=AXES[1:], help="of `widening`")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument(
+        "--with", type=Path, nargs="+", default=[], metavar="FOLDER", dest="others", help="of other seeds, in one table"
+    )
     parser.add_argument("--table", type=Path, metavar="OUT.md", help="also write them there, below its mark")
     parser.add_argument("--calibrate", type=Path, metavar="OUT.json", help="also write the product's confidences there")
     options = parser.parse_args()
@@ -61,7 +64,7 @@ def main() -> int:
         if options.part != "tables":
             folder = Folder(options.folder, options.seed)
             failed = run_suite(folder, numbers, parts, options.workers, show)
-        tables = report(options.folder)
+        tables = report(options.folder, *options.others)
     except StoreError as error:
         print(error, file=sys.stderr)
         return 2
@@ -70,7 +73,7 @@ def main() -> int:
         return 130
     print(tables)
     if options.calibrate:
-        write_calibration(options.folder, options.calibrate)
+        write_calibration([options.folder, *options.others], options.calibrate)
     if options.table:
         write_text(options.table, before_tables(options.table) + tables)
     for line in failed:

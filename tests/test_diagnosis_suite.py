@@ -435,7 +435,9 @@ def test_the_product_s_calibration_is_that_of_the_units(tmp_path):
         ("not converging", 1.0, 12),
         ("converging", 1.0, 12),
     ]
-    assert "24 small GANs" in told["source"]
+    assert told["source"].endswith("24 small GANs, seed 1")
+    other = [unit | {"configuration": unit["configuration"] | {"seed": 2}} for unit in units]
+    assert calibrated(units + other)["source"].endswith("48 small GANs, seeds 1 and 2")
     baseline = told["hyper_parameters"]
     assert len(baseline["weights"]) == len(baseline["names"]) + 1 == len(baseline["centre"]) + 1
     rule = configuration(1, 0).rule
@@ -505,6 +507,8 @@ def test_a_folder_resumes_its_own_suite_and_refuses_others(tmp_path):
     for title in ("Observed classes", "Verdicts", "Calibration", "Further measurements", "Advice", "What-ifs"):
         assert f"### {title}" in tables
     assert "nan" not in tables
+    assert tables.startswith("### Observed classes\n\n12 configurations")
+    assert report(folder.path, folder.path).startswith("### Observed classes\n\n24 configurations")
 
 
 def test_stretches_join_without_repeating_a_record():

@@ -20,9 +20,9 @@ from ganscope.diagnose.theory.hyper_parameters import NAMES, features
 _FEWEST = 5
 
 
-def write_calibration(folder: str | Path, path: str | Path) -> None:
-    """Write the calibration of a run folder as the data file that the diagnosis reads."""
-    units = read_units(folder, VERDICT, ["main"])
+def write_calibration(folders: Sequence[str | Path], path: str | Path) -> None:
+    """Write the calibration of run folders as the data file that the diagnosis reads."""
+    units = [unit for folder in folders for unit in read_units(folder, VERDICT, ["main"])]
     write_text(Path(path), json.dumps(calibrated(units), indent=1) + "\n")
 
 
@@ -46,8 +46,10 @@ def calibrated(units: Sequence[Unit]) -> dict[str, Any]:
     ]
     known = np.array([_features(unit) for unit in units])
     fitted = fitted_logistic(known, np.array([unit["observed"]["outcome"] != "converged" for unit in units]))
+    seeds = list(dict.fromkeys(str(unit["configuration"]["seed"]) for unit in units))
     return {
-        "source": f"this project's benchmark, {len(units)} small GANs, seed {units[0]['configuration']['seed']}",
+        "source": f"this project's benchmark, {len(units)} small GANs, {'seeds' if len(seeds) > 1 else 'seed'} "
+        + " and ".join(seeds),
         "cells": cells,
         "hyper_parameters": {
             "names": list(NAMES),

@@ -17,14 +17,18 @@ from ganscope.claims.suite.verdicts import CHECKPOINTS
 _LIMITS = (0.08, 0.1, 0.125, 0.16)
 
 
-def report(folder: str | Path) -> str:
-    """All tables of a run folder.
+def report(*folders: str | Path) -> str:
+    """All tables of one run folder, or of several together.
 
     Raises:
-        StoreError: If it holds no suite.
+        StoreError: If one holds no suite.
     """
+
+    def units(part: str, axis: str) -> list[Unit]:
+        return [unit for folder in folders for unit in read_units(folder, part, [axis])]
+
     parts = []
-    main, forks = read_units(folder, VERDICT, ["main"]), read_units(folder, ADVICE, ["main"])
+    main, forks = units(VERDICT, "main"), units(ADVICE, "main")
     if main:
         parts += [
             _classes(main),
@@ -36,7 +40,7 @@ def report(folder: str | Path) -> str:
         ]
     if advice_scores.alive(forks):
         parts += [_advice(forks), _what_ifs(forks)]
-    wide = [_axis(axis, read_units(folder, VERDICT, [axis]), read_units(folder, ADVICE, [axis])) for axis in AXES[1:]]
+    wide = [_axis(axis, units(VERDICT, axis), units(ADVICE, axis)) for axis in AXES[1:]]
     if any(wide):
         parts.append("### Beyond the distribution\n\n" + _axes_head() + "\n".join(row for row in wide if row))
     return "\n\n".join(parts) + "\n"
