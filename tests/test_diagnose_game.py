@@ -1,6 +1,7 @@
 """A real GAN as a game like any other: what-ifs, predictions, sweeps, training; and what is refused."""
 
 import random
+import re
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,7 @@ from small_gans import detached, nonsaturating, perceptron, ring_data, ring_game
 
 import ganscope as gs
 from ganscope.diagnose.instruments.measure import measure
-from ganscope.diagnose.jax_functions.probes import jax_probes
+from ganscope.diagnose.jax_functions.probes import jax_probes, loss_precision
 from ganscope.diagnose.memory_bound import within_memory
 from ganscope.diagnose.settings import DiagnoseSettings
 
@@ -264,6 +265,66 @@ def test_probe_of_a_loss_without_a_second_derivative():
         assert "the discriminator's loss has no second derivative" in found.message
 
 
+def _scalar_game(losses, latents=1, **options):
+    """Samples theta + z / 10, scores phi . (x, x^2)."""
+    given = dict(generator=lambda t, z: t + 0.1 * z, discriminator=_moments, train_batch_size=16) | options
+    data = given.pop("data", np.random.default_rng(0).normal(size=(50, 1)))
+    return gs.RealGame(losses, np.array(0.5), np.array([0.2, -0.3]), gs.UpdateRule(), data, latents, **given)
+
+
+def _moments(phi, x):
+    return phi[0] * x[:, 0] + phi[1] * x[:, 0] ** 2
+
+
+def test_low_precision_inside_the_losses_is_no_detachment():
+    """Of numbers with eight bits differences are zeros and steps: they cannot say that samples are detached."""
+
+    def narrow(phi, x):
+        return _moments(phi.astype(jnp.bfloat16), x.astype(jnp.bfloat16)).astype(jnp.float32)
+
+    def losses(theta, phi, batch, z, key):
+        fake, real = narrow(phi, theta + 0.1 * z), narrow(phi, batch)
+        return jnp.exp(-fake).mean(), jnp.exp(-real).mean() + jnp.exp(fake).mean()
+
+    found = _probed(_scalar_game(losses))
+    assert found["T1"].status == "ok"
+    assert (found["T7"].status, found["T8"].status) == ("warning", "skipped")
+    assert "bfloat16" in found["T7"].message
+
+
+def test_noise_may_be_drawn_in_low_precision():
+    @jax.jit
+    def losses(theta, phi, batch, z, key):
+        fake = _moments(phi, theta + 0.1 * z + 0.1 * jax.random.uniform(key, z.shape, jnp.float32))
+        return -fake.mean(), fake.mean() - _moments(phi, batch).mean()
+
+    def narrowing(theta, *others):
+        return losses(theta.astype(jnp.float32), *others)
+
+    assert loss_precision(_scalar_game(losses).backend) == np.float64
+    assert loss_precision(_scalar_game(narrowing).backend) == np.float32
+
+
+def test_constants_beside_latents_and_narrow_data():
+    def losses(theta, phi, batch, z, key):
+        fake = _moments(phi, theta + z["scale"] * z["z"])
+        return -fake.mean(), fake.mean() - _moments(phi, batch).mean()
+
+    game = _scalar_game(
+        losses,
+        lambda key, n: {"scale": np.array(0.1), "z": jax.random.normal(key, (n, 1))},
+        generator=lambda t, z: t + z["scale"] * z["z"],
+        data=lambda key, n: jax.random.normal(key, (n, 1), jnp.bfloat16),
+    )
+    backend, draw = game.backend, game.backend.draw(0, 7)
+    assert draw.batch.dtype == np.float64
+    slopes, bends = backend.score_slopes(backend.point, draw)
+    assert slopes == pytest.approx(np.abs(0.2 - 0.6 * draw.batch[:, 0]))
+    assert bends == pytest.approx(np.full(7, -0.6))
+    gradients = backend.output_gradients(backend.point.generator, draw.latents, np.ones(1))
+    assert gradients == pytest.approx(np.ones((7, 1)))
+
+
 def test_probe_of_a_player_without_gradient():
     def flat(theta, phi, batch, z, key):
         g, d = nonsaturating(theta, phi, batch, z, key)
@@ -335,6 +396,8 @@ def test_what_a_game_is_made_of_is_checked():
         made(losses=None)
     with pytest.raises(gs.ParameterError, match="one row per sample"):
         made(data="rows")
+    with pytest.raises(gs.ParameterError, match=r"samples of type int64.*floating-point"):
+        made(data=np.arange(40).reshape(20, 2), discriminator=scores)
     with pytest.raises(gs.ParameterError, match="latents"):
         made(latents=0)
     with pytest.raises(gs.ParameterError, match="gamma"):
@@ -356,6 +419,8 @@ def test_what_a_game_is_made_of_is_checked():
     [
         (dict(kind="lion"), "one of adam, momentum, rmsprop, sgd"),
         (dict(learning_rate=0.0), "learning_rate"),
+        (dict(learning_rate=True), "learning_rate = True"),
+        (dict(learning_rate="0.1"), "learning_rate = '0.1'"),
         (dict(learning_rate=np.nan), "learning_rate"),
         (dict(kind="momentum", momentum=1.0), r"momentum = 1.0: expected a number in \[0, 1\)"),
         (dict(kind="adam", beta1=-0.1), "beta1"),
@@ -395,6 +460,13 @@ def test_a_report_is_strict_json_and_comes_back(game, tmp_path):
     assert told == found.to_dict()
     assert told["verdict"]["outcome"] == str(found.outcome)
     assert str(found).startswith(str(found.outcome))
+
+
+def test_advice_is_told_in_the_convention_that_was_asked_for(game):
+    half, full = (str(gs.diagnose(game, **SMALL, fork_iterations=0, convention=c)) for c in ("half", "full"))
+    first, second = (re.search(r"gradient_penalty = (\S+) .*?\[(\S+) ", text).groups() for text in (half, full))
+    assert first == second[::-1]
+    assert float(first[0]) == pytest.approx(2 * float(first[1]), rel=1e-3)
 
 
 def test_history_of_a_run_counts_from_forty_records_on(game):

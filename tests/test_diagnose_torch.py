@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.autograd import gradgradcheck
 
 from ganscope.core.errors import ParameterError
 from ganscope.core.game import Players
@@ -17,6 +18,7 @@ from ganscope.diagnose.torch_modules.adapter import torch_parts
 from ganscope.diagnose.torch_modules.backend import TorchBackend
 from ganscope.diagnose.torch_modules.data import data_source, latent_source
 from ganscope.diagnose.torch_modules.functions import UserFunctions
+from ganscope.diagnose.torch_modules.normalisations import PlainNormalisations
 
 
 def r1(discriminator, x):
@@ -329,6 +331,55 @@ def test_buffers_never_drift_and_frozen_norms_are_functions_of_the_weights():
     assert other == pytest.approx(backend.losses(backend.point, draw), rel=1e-12)
 
 
+@pytest.mark.parametrize(
+    "layer, shape",
+    [
+        (lambda: nn.BatchNorm1d(3), (4, 3)),
+        (lambda: nn.BatchNorm2d(2, affine=False, momentum=None), (2, 2, 2, 2)),
+        (lambda: nn.BatchNorm1d(2, track_running_stats=False), (4, 2)),
+        (lambda: nn.InstanceNorm1d(2, affine=True, track_running_stats=True), (2, 2, 4)),
+        (lambda: nn.InstanceNorm1d(2), (2, 2, 4)),
+        (lambda: nn.LayerNorm((2, 3)), (2, 2, 3)),
+        (lambda: nn.LayerNorm(4, elementwise_affine=False), (2, 4)),
+    ],
+)
+def test_normalisations_are_the_layers_own_and_have_third_derivatives(layer, shape):
+    torch.manual_seed(0)
+    own, plain = layer().double(), layer().double()
+    for a, b in zip(own.parameters(), plain.parameters(), strict=True):
+        a.data.normal_()
+        b.data.copy_(a)
+    for training in (True, True, False):
+        x = torch.randn(shape, dtype=torch.float64)
+        expected = own.train(training)(x)
+        with PlainNormalisations():
+            found = plain.train(training)(x)
+        torch.testing.assert_close(found, expected, rtol=1e-13, atol=1e-13)
+        for a, b in zip(own.buffers(), plain.buffers(), strict=True):
+            torch.testing.assert_close(b, a, rtol=1e-13, atol=1e-13)
+
+    def slope(x):
+        with PlainNormalisations():
+            return torch.autograd.grad(plain(x).pow(3).sum(), x, create_graph=True)[0]
+
+    plain.train()
+    assert gradgradcheck(slope, (x.requires_grad_(),))
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1])
+def test_weight_normalisation_has_second_derivatives(axis):
+    torch.manual_seed(0)
+    v = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
+    g = torch.norm_except_dim(v, 2, axis).detach().requires_grad_()
+
+    def weight(v, g):
+        with PlainNormalisations():
+            return torch._weight_norm(v, g, axis)
+
+    torch.testing.assert_close(weight(v, g), v, rtol=1e-14, atol=1e-14)  # g is the length of v
+    assert gradgradcheck(weight, (v, g))
+
+
 def test_equal_seeds_give_equal_draws_and_others_do_not():
     backend, _, _ = ConvolutionalGame().parts()
     first, again, other = backend.draw(5, 9), backend.draw(5, 9), backend.draw(6, 9)
@@ -515,7 +566,8 @@ def test_functions_of_the_wrong_type(given):
 
 
 @pytest.mark.parametrize(
-    "data", [3.5, "ring", [], np.zeros((0, 2)), (np.zeros((3, 2)), np.zeros(4)), np.array([[np.nan]])]
+    "data",
+    [3.5, "ring", [], np.zeros((0, 2)), (np.zeros((3, 2)), np.zeros(4)), np.array([[np.nan]]), np.array([["a", "b"]])],
 )
 def test_data_of_the_wrong_type(data):
     with pytest.raises(ParameterError, match="data"):

@@ -152,6 +152,24 @@ def test_a_monitor_in_the_training_loop(tmp_path):
     assert len(found.report["history"]) == len(monitor.history)
 
 
+def test_a_monitor_lets_training_go_on_where_no_game_can_be_read():
+    script = Script(steps=0)
+    monitor = gs.Monitor(script.game(), every=5, modes=4, batch_size=32, noise_batches=4)
+    told = []
+    for k in range(40):
+        script.train(1)
+        script.discriminator.requires_grad_(k < 8)  # switched off for the generator's step, and left so
+        script.optimizer_g.param_groups[0]["lr"] = 0.0 if k > 20 else 1e-3  # a schedule that ends at 0
+        reading = monitor.step()
+        script.discriminator.requires_grad_(True)
+        if reading is not None:
+            told.append((reading.iteration, *reading.warnings))
+    assert [iteration for iteration, *_ in told] == [5, 10, 25]
+    assert told[0] == (5,)
+    assert "requires_grad_(True)" in told[1][1]
+    assert "learning rates > 0" in told[2][1]
+
+
 FACTORY = """
 import numpy as np
 import torch

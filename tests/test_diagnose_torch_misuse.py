@@ -1,6 +1,7 @@
 """What goes wrong in PyTorch scripts under diagnosis: it is named before work starts, and the user's objects stay."""
 
 import copy
+import types
 
 import numpy as np
 import pytest
@@ -258,6 +259,26 @@ def test_a_game_at_a_checkpoint_has_its_iteration_and_takes_all_or_nothing(tmp_p
     assert optimizers[0].state is state
 
 
+def test_a_checkpoint_without_optimizers_says_whose_moments_are_in_use(tmp_path):
+    source, modules = networks(seed=5), networks(seed=6)
+    weights = dict(zip(("generator", "discriminator"), (one.state_dict() for one in source), strict=True))
+    torch.save(weights, tmp_path / "c.pt")
+    optimizers = adams(modules)
+    game = gs.RealGame.from_torch(*modules, losses, POINTS, 3, *optimizers, train_batch_size=16)
+    assert game.load_checkpoint(tmp_path / "c.pt").notes == ()  # a new optimizer has nothing to keep
+    stepped(modules, optimizers)
+    notes = game.load_checkpoint(tmp_path / "c.pt").notes
+    assert [note.split(":")[0] for note in notes] == ["optimizer_g", "optimizer_d"]
+    assert "no state" in notes[0]
+
+
+def test_an_object_in_a_checkpoint_is_named(tmp_path):
+    content = content_of(networks(), adams(networks()), args=types.SimpleNamespace(lr=1))
+    torch.save(content, tmp_path / "c.pt")
+    with pytest.raises(ParameterError, match=r"SimpleNamespace.*save the file without"):
+        load_checkpoint(tmp_path / "c.pt", *networks())
+
+
 # User functions ------------------------------------------------------------
 
 
@@ -376,3 +397,79 @@ def test_inference_mode_is_left():
         modules = networks()
     made = gs.RealGame.from_torch(*modules, losses, data, 3, *SGD, **options)
     assert made.backend.sizes == Players(50, 33)
+
+
+# Layers ------------------------------------------------------------
+
+
+class Critic(nn.Module):
+    def __init__(self, norm):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(2, 8), norm(8), nn.Tanh(), nn.Linear(8, 1))
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+@pytest.mark.parametrize("norm", [nn.BatchNorm1d, nn.LayerNorm])
+def test_r1_of_a_normalised_discriminator_is_differentiated(norm):
+    torch.manual_seed(0)
+    first = torch.nn.utils.parametrizations.weight_norm(nn.Linear(3, 8))
+    modules = nn.Sequential(first, nn.Tanh(), nn.Linear(8, 2)), Critic(norm)
+    backend, _, _ = torch_parts(*modules, losses, POINTS, 3, *SGD)
+    found = {probe.id: probe for probe in torch_probes(backend)}["T8"]
+    assert (found.status, found.message) == ("ok", "first and second derivatives agree with finite differences")
+    assert backend.penalty_known
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method`:DeprecationWarning")
+def test_wrappers_within_wrappers_and_compiled_parts_are_called_as_they_are_written():
+    generator, discriminator = networks()
+    parts = nn.Sequential(torch.compile(generator[0]), *generator[1:])
+    optimizers = (torch.optim.SGD(module.parameters(), 0.1) for module in (generator, discriminator))
+    wrapped = nn.DataParallel(torch.compile(discriminator))
+    backend, _, _ = torch_parts(parts, wrapped, losses, POINTS, 3, *optimizers)
+    plain, _, _ = torch_parts(generator, discriminator, losses, POINTS, 3, *SGD)
+    draw = plain.draw(0, 8)
+    rows = np.eye(sum(plain.sizes))[:3]
+    found, expected = (b.linearise(b.point, draw).products(rows) for b in (backend, plain))
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_losses_rounded_to_float32_are_no_wrong_derivatives():
+    def with_labels(generator, discriminator, batch, latents, key):
+        ones = torch.ones(len(batch), 1, dtype=torch.float32)
+        fake, real = discriminator(generator(latents)), discriminator(batch)
+        cost = F.binary_cross_entropy_with_logits
+        return cost(fake, ones), cost(real, ones) + cost(fake, 0 * ones)
+
+    backend, _, _ = torch_parts(*networks(), with_labels, POINTS, 3, *SGD)
+    found = {probe.id: probe.status for probe in torch_probes(backend)}
+    assert (found["T7"], found["T8"]) == ("warning", "ok")
+
+
+def test_samples_with_a_graph_are_samples():
+    samples = torch.randn(40, 2, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    data = torch.randn(80, 2, generator=torch.Generator().manual_seed(1))
+    weights = torch.eye(2, dtype=torch.float64, requires_grad=True)
+    found = gs.is_collapsed(samples, data, features=lambda rows: torch.tensor(rows).double() @ weights)
+    assert found.spread == gs.is_collapsed(samples.detach().numpy(), data.numpy()).spread
+    assert len(repr(found)) < 800  # without the points themselves
+
+
+def test_a_kink_close_by_is_no_missing_derivative():
+    def kinked(generator, discriminator, batch, latents, key):
+        first, second = losses(generator, discriminator, batch, latents, key)
+        return first, second + F.relu(discriminator[2].bias - 1e-7).sum()
+
+    modules = networks()
+    with torch.no_grad():
+        modules[1][2].bias.zero_()
+    game = gs.RealGame.from_torch(*modules, kinked, POINTS, 3, *SGD, train_batch_size=16)
+    found = {probe.id: probe for probe in gs.probes(game)}["T8"]
+    assert (found.status, found.message) == ("ok", "")
+
+
+def test_lazy_layers_have_to_be_called_first():
+    with pytest.raises(ParameterError, match=r"generator.*called once"):
+        torch_parts(nn.LazyLinear(2), networks()[1], losses, POINTS, 3, *SGD)

@@ -289,6 +289,9 @@ class RealGame(Game):
             game = self.refreshed()
         if told["iteration"] is not None:
             game.iteration = told["iteration"]
+        for name, optimizer in zip(("optimizer_g", "optimizer_d"), self._modules[2:], strict=True):
+            if name not in told["loaded"] and getattr(optimizer, "state", None):
+                game.notes += (f"{name}: the checkpoint has no state of it, so its present one was kept",)
         return game
 
     _modules: tuple[Any, ...] = ()

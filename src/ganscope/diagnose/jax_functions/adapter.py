@@ -11,6 +11,7 @@ from ganscope.core.caches import prepare_jax
 prepare_jax()
 
 import jax  # noqa: E402
+import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
 
 from ganscope.core.checks import integer  # noqa: E402
@@ -91,6 +92,7 @@ def _check_functions(backend: JaxBackend) -> None:
             _check_rows("generator", samples, "samples [n, ...], one for each latent")
         if program.discriminator is not None:
             real = _traced("real", "batch -> real samples", program.real, draw.batch)
+            _check_floating(real)
             scores = _traced("discriminator", "(phi, x) -> scores", program.discriminator, phi, real)
             _check_rows("discriminator", scores, "scores [n], one for each sample")
         for name in ("penalty", "other_penalty"):
@@ -127,6 +129,14 @@ def _check_rows(name: str, made: Any, expected: str) -> None:
         raise ParameterError(name, f"returned {made} for {_CHECKED_ROWS} rows", expected)
 
 
+def _check_floating(real: Any) -> None:
+    """R1 and the discriminator's slopes are derivatives by the samples."""
+    narrow = [str(leaf.dtype) for leaf in jax.tree.leaves(real) if not jnp.issubdtype(leaf.dtype, jnp.floating)]
+    if narrow:
+        expected = "samples as the discriminator sees them, floating-point: real=lambda batch: ..."
+        raise ParameterError("real", f"samples of type {narrow[0]}", expected)
+
+
 def _refuse_shared(generator_parameters: Any, discriminator_parameters: Any) -> None:
     mine = {id(leaf) for leaf in jax.tree.leaves(generator_parameters)}
     for path, leaf in jax.tree_util.tree_flatten_with_path(discriminator_parameters)[0]:
@@ -145,7 +155,7 @@ def _data_source(data: Any) -> Callable[[Any, int], Any]:
     rows = jax.tree.map(np.asarray, data)
     leaves = jax.tree.leaves(rows)
     lengths = {len(leaf) if leaf.ndim else 0 for leaf in leaves}
-    if len(lengths) != 1 or 0 in lengths or any(leaf.dtype.kind not in "fiub" for leaf in leaves):
+    if len(lengths) != 1 or 0 in lengths or not all(map(_numeric, leaves)):
         raise ParameterError("data", data, "a function (key, n) -> batch, or arrays with one row per sample")
     count = lengths.pop()
 
@@ -154,6 +164,10 @@ def _data_source(data: Any) -> Callable[[Any, int], Any]:
         return jax.tree.map(lambda a: a[chosen], rows)
 
     return resample
+
+
+def _numeric(leaf: Any) -> bool:
+    return leaf.dtype.kind in "fiub" or bool(jnp.issubdtype(leaf.dtype, jnp.floating))  # bfloat16, too
 
 
 def _latent_source(latents: Any) -> Callable[[Any, int], Any]:

@@ -127,7 +127,7 @@ class JaxBackend(Backend):
         return jax.tree.map(lambda *own: self._wide(np.stack(own)), *parts)
 
     def _wide(self, values: Any) -> Any:
-        return values.astype(self.precision) if values.dtype.kind == "f" else values
+        return values.astype(self.precision) if jnp.issubdtype(values.dtype, jnp.floating) else values
 
     # Losses and velocities ----------------------------------------------------------------------------------------
 
@@ -188,7 +188,7 @@ class JaxBackend(Backend):
         theta = np.asarray(generator, self.precision)
         with precision(self.precision):
             made = jax_programs.output_gradients(
-                self.program, chunk(_rows_of(latents)), theta, latents, np.asarray(weights, self.precision)
+                self.program, chunk(_most_rows(latents)), theta, latents, np.asarray(weights, self.precision)
             )
             return np.asarray(made, np.float64)
 
@@ -200,9 +200,8 @@ class JaxBackend(Backend):
 
     def score_slopes(self, point: Point, draw: Draw) -> tuple[Array, Array]:
         """Slopes of the score at real samples, traces of its Hessian at fakes."""
-        count = _rows_of(draw.latents)
-        width = self.outputs(point.generator, draw.latents).shape[1]
-        signs = np.random.default_rng(0).integers(0, 2, (count, width)) * 2.0 - 1.0
+        shape = self.outputs(point.generator, draw.latents).shape
+        signs = np.random.default_rng(0).integers(0, 2, shape) * 2.0 - 1.0
         with precision(self.precision):
             pair = jax_programs.score_slopes(
                 self.program, *self._here(point), _data(draw), signs.astype(self.precision)
@@ -250,5 +249,6 @@ def _check_rows(name: str, made: Any, count: int) -> None:
         )
 
 
-def _rows_of(latents: Any) -> int:
-    return len(jax.tree.leaves(latents)[0])
+def _most_rows(latents: Any) -> int:
+    """The number of latents, or more where something longer stands beside them."""
+    return max(len(leaf) for leaf in jax.tree.leaves(latents) if leaf.ndim)

@@ -1,11 +1,13 @@
-"""What only JAX can hide: random numbers of NumPy or Python, which become constants when a function is compiled."""
+"""What only JAX can hide: random numbers that become constants in compiled functions, and low precision inside them."""
 
 import contextlib
+import itertools
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
 
@@ -33,9 +35,39 @@ def jax_probes(backend: JaxBackend) -> list[Found]:
     """
     status, message = _randomness(backend)
     told: list[Found] = [("T2", "losses not deterministic", status, message)]
+    lowest = loss_precision(backend)
     if backend.precision != np.float64:
         told.append(("T7", "low precision", "warning", "float32: margin below 1e-4 not resolvable"))
+    elif lowest != np.float64:
+        least = "1e-4" if lowest == np.float32 else "0.1"
+        lost = f"a conversion to {lowest} inside the losses costs precision: margin below {least} not resolvable"
+        told.append(("T7", "low precision", "warning", lost))
     return told
+
+
+def loss_precision(backend: JaxBackend) -> Any:
+    """The lowest precision that the losses narrow parameters to, or what follows from them; else the instruments'."""
+    _, function, arguments = next(_functions(backend))
+    with precision(backend.precision):
+        program = _traced(function, arguments, 1, inner=True).jaxpr
+    moving = set(program.invars[: len(jax.tree.leaves(arguments[:2]))])
+    return min([backend.precision, *_narrowed(program, moving)], key=lambda dtype: dtype.itemsize)
+
+
+def _narrowed(program: Any, moving: set[Any]) -> Iterator[Any]:
+    """To which types numbers are narrowed that depend on some variables; noise may be drawn in any precision."""
+    for equation in program.eqns:
+        depends = [not isinstance(v, core.Literal) and v in moving for v in equation.invars]
+        if not any(depends):
+            continue
+        moving.update(equation.outvars)
+        if equation.primitive.name == "convert_element_type":
+            before, after = equation.invars[0].aval.dtype, equation.outvars[0].aval.dtype
+            if jnp.issubdtype(after, jnp.floating) and after.itemsize < before.itemsize:
+                yield after
+        for inner in core.jaxprs_in_params(equation.params):
+            alike = len(inner.invars) == len(depends)
+            yield from _narrowed(inner, set(itertools.compress(inner.invars, depends) if alike else inner.invars))
 
 
 def _randomness(backend: JaxBackend) -> tuple[str, str]:

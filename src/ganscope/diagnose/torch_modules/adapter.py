@@ -156,4 +156,5 @@ def _moved(optimizers: Players, modules: Players) -> set[int]:
 
 
 def _nothing_moves(name: str) -> bool:
-    raise ParameterError(name, "holds no parameter that requires gradients", "an optimizer of parameters that train")
+    expected = "an optimizer of parameters that train: call requires_grad_(True) where a step has switched it off"
+    raise ParameterError(name, "holds no parameter that requires gradients", expected)

@@ -26,6 +26,7 @@ from ganscope.diagnose.torch_modules.data import Source
 from ganscope.diagnose.torch_modules.draws import Draws
 from ganscope.diagnose.torch_modules.functions import UserFunctions, memory_errors
 from ganscope.diagnose.torch_modules.linearised import TorchLinearised
+from ganscope.diagnose.torch_modules.normalisations import PlainNormalisations
 from ganscope.diagnose.torch_modules.optimizers import Extras
 from ganscope.diagnose.torch_modules.products import Block, Products, gradient, recording
 from ganscope.diagnose.torch_modules.trials import learn_abilities, settle_precision, try_batch
@@ -144,7 +145,7 @@ class TorchBackend(Backend):
     @contextlib.contextmanager
     def evaluation(self, seed: int) -> Iterator[None]:
         """The settings under which the user's functions are called."""
-        with own_settings(self.dtype, self.device, seed), memory_errors():
+        with own_settings(self.dtype, self.device, seed), PlainNormalisations(), memory_errors():
             yield
 
     def loss_tensors(

@@ -2,6 +2,7 @@
 
 import contextlib
 import pickle
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -123,14 +124,15 @@ def _tensors(path: str | Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        told = str(error).splitlines()[0]
+        named = re.search(r"GLOBAL (\S+)", str(error))
+        told = f"it holds a {named[1]}" if named else str(error).splitlines()[0]
         raise ParameterError(
             "checkpoint",
             f"{path}: {told}",
-            f"{expected}; other Python objects are not loaded, since they could run code",
+            f"{expected}; other Python objects are not loaded, since they could run code: save the file without them",
         ) from None
     except (RuntimeError, EOFError, ValueError, KeyError, OSError, TypeError, AttributeError) as error:
-        raise ParameterError("checkpoint", f"{path}: {error}", expected) from None
+        raise ParameterError("checkpoint", f"{path}: {str(error) or type(error).__name__}", expected) from None
 
 
 def _plain(key: str) -> str:

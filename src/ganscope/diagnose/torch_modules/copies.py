@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import random
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.parameter import is_lazy
 from torch.nn.utils.parametrizations import _SpectralNorm
 from torch.nn.utils.spectral_norm import SpectralNorm
 
@@ -68,6 +70,8 @@ def own_settings(dtype: torch.dtype, device: torch.device, seed: int) -> Iterato
         torch.autocast(device.type, enabled=False),
         # fused attention has no second derivatives
         sdpa_kernel(SDPBackend.MATH),
+        # what inner modules and losses are compiled to has none either
+        torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else contextlib.nullcontext(),
     ):
         torch.set_default_dtype(dtype)
         try:
@@ -92,17 +96,22 @@ def unwrapped(name: str, module: Any) -> nn.Module:
     """The user's module without a wrapper for compilation or several devices.
 
     Raises:
-        ParameterError: If it is no module, or one compiled by TorchScript, whose parameters cannot be replaced.
+        ParameterError: If it is no module, one compiled by TorchScript, whose parameters cannot be replaced, or one
+            whose parameters have no shapes yet.
     """
-    module = getattr(module, "_orig_mod", module)
-    if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
-        module = module.module
+    wrapped = None
+    while wrapped is not module:
+        wrapped, module = module, getattr(module, "_orig_mod", module)
+        if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            module = module.module
     if not isinstance(module, nn.Module):
         raise ParameterError(name, type(module).__name__, "a torch.nn.Module")
     if isinstance(module, torch.jit.ScriptModule):
         raise ParameterError(
             name, type(module).__name__, "a module that is not compiled by TorchScript: pass the original"
         )
+    if any(is_lazy(tensor) for tensor in (*module.parameters(), *module.buffers())):
+        raise ParameterError(name, "lazy layers that do not know their shapes", "a module that has been called once")
     return module
 
 

@@ -76,7 +76,10 @@ def latent_source(latents: Any) -> Source:
 
 
 def _of_rows(data: Any) -> Source:
-    rows = mapped(lambda t: t.detach(), data)
+    try:
+        rows = mapped(lambda t: t.detach(), data)
+    except TypeError as error:  # arrays of texts or objects
+        raise ParameterError("data", f"{type(data).__name__}: {error}", "arrays of numbers") from None
     found = tensors_of(rows)
     lengths = {len(t) if t.ndim else 0 for t in found}
     if not found or len(lengths) != 1 or 0 in lengths:

@@ -18,6 +18,7 @@ from ganscope.diagnose.torch_modules.products import gradient
 _STEPS = (1e-5, 1e-6, 1e-7)
 # Disagreement of derivatives with finite differences that counts as a wrong derivative.
 _TOLERANCE = 1e-4
+_SINGLE_STEPS = (1e-2, 1e-3)
 _SINGLE_TOLERANCE = 0.1
 _NOT_FINITE = "its derivatives are not finite"
 
@@ -56,16 +57,16 @@ def wrong_derivatives(backend: TorchBackend, draw: Draw, random: np.random.Gener
         functions.append(("penalty", 1, lambda t, p: backend.penalty_tensor(t, p, draw)))
     for name, player, function in functions:
         try:
-            message = _check(backend, function, player, directions[player])
+            found = _check(backend, function, player, directions[player])
         except (RuntimeError, NotImplementedError, ParameterError) as error:
             return Wrong(f"{name}: {error}")
-        if message:
-            return Wrong(f"{name}: {message}", backend.dtype == torch.float64 or message == _NOT_FINITE)
+        if found.message:
+            return Wrong(f"{name}: {found.message}", found.certain)
     return Wrong("")
 
 
-def _check(backend: TorchBackend, function: Any, player: int, direction: np.ndarray[Any, Any]) -> str:
-    """What is wrong with a function's derivatives by one player's parameters along a direction; empty if nothing."""
+def _check(backend: TorchBackend, function: Any, player: int, direction: np.ndarray[Any, Any]) -> Wrong:
+    """What is wrong with a function's derivatives by one player's parameters along a direction."""
     along = backend.networks.vector(direction)
 
     def at(shift: float) -> tuple[Tensor, Tensor]:
@@ -77,30 +78,36 @@ def _check(backend: TorchBackend, function: Any, player: int, direction: np.ndar
         return value.detach(), slope.detach()
 
     leaves = backend.leaves(backend.point)
-    slope = gradient(function(*leaves), leaves[player], create_graph=True)
+    here = function(*leaves)
+    # a loss may be rounded to less than the parameters are
+    precise = backend.dtype == here.dtype == torch.float64
+    unit = torch.finfo(here.dtype if backend.dtype == torch.float64 else backend.dtype).eps
+    slope = gradient(here, leaves[player], create_graph=True)
     product = gradient((slope * along).sum(), leaves[player]).detach()
     if not (torch.isfinite(slope).all() and torch.isfinite(product).all()):
-        return _NOT_FINITE
-    tolerance = _TOLERANCE if backend.dtype == torch.float64 else _SINGLE_TOLERANCE
+        return Wrong(_NOT_FINITE)
+    tolerance = _TOLERANCE if precise else _SINGLE_TOLERANCE
     length = max(float(np.linalg.norm(backend.point[player])), 1e-3)
     first, second = [], []
-    for step in _STEPS if backend.dtype == torch.float64 else (1e-2, 1e-3):
+    for step in _STEPS if precise else _SINGLE_STEPS:
         (above, slope_above), (below, slope_below) = at(step * length), at(-step * length)
         width = 2 * step * length
         steepness = float(slope.detach().norm()) + 1e-30
-        rounding = torch.finfo(backend.dtype).eps * (abs(float(above)) + 1e-3) / width
+        rounding = unit * (abs(float(above)) + 1e-3) / width
         first.append(abs(float((above - below) / width - slope.detach() @ along)) / (steepness + rounding / tolerance))
         change = (slope_above - slope_below) / width
-        floor = torch.finfo(backend.dtype).eps * steepness / width
+        floor = unit * steepness / width
         second.append(float((change - product).norm() / (change.norm() + product.norm() + floor / tolerance + 1e-30)))
     if min(first) > tolerance:
-        return (
+        return Wrong(
             f"its gradient disagrees with finite differences (relative {min(first):.1e}): some term has no gradient, "
-            "such as a gradient penalty without create_graph=True, or a detached or thresholded part"
+            "such as a gradient penalty without create_graph=True, or a detached or thresholded part",
+            precise,
         )
     if min(second) > tolerance:
-        return (
+        return Wrong(
             f"its second derivative disagrees with finite differences of its gradient (relative {min(second):.1e}): "
-            "some operation lacks a true second derivative"
+            "some operation lacks a true second derivative, such as one under torch.utils.checkpoint",
+            precise,
         )
-    return ""
+    return Wrong("")

@@ -200,7 +200,8 @@ class _Reader:
         """A setting that all groups share."""
         values = [group.get(key) for group in self._groups]
         if any(value != values[0] for value in values):
-            raise ParameterError(self._name, f"{key} = {values}", f"one {key} for all groups of a player")
+            told = ", ".join(dict.fromkeys(map(str, values)))
+            raise ParameterError(self._name, f"{key} = {told}", f"one {key} for all groups of a player")
         return values[0]
 
     def per_parameter(self, key: str) -> Any:

@@ -44,7 +44,8 @@ def settle_precision(backend: "TorchBackend") -> str:
     raise ParameterError(
         "losses",
         _told(refusal),
-        "a function (generator, discriminator, batch, latents, key) that runs on copies of the modules",
+        "a function (generator, discriminator, batch, latents, key) that runs on copies of the modules and changes "
+        "nothing of them: no requires_grad_(), clipping or steps inside",
     ) from refusal
 
 
