@@ -168,12 +168,15 @@ def test_a_run_that_breaks_down_or_cannot_be_measured_goes_on():
     assert "diverged" in reading.warnings[-1]
     assert reading.spread is None
 
-    def fails(game, seed, **setting):
-        raise MemoryError("out of memory")
 
-    other = Training(measure_seconds=0.0)
-    other.monitor._measure = fails
-    assert any("out of memory" in w for r in other.run(100) for w in r.warnings)
+@pytest.mark.parametrize("error", [MemoryError("too large"), gs.ParameterError("second_moment", "inf", "too large")])
+def test_a_measurement_that_fails_does_not_stop_training(error):
+    def fails(game, seed, **setting):
+        raise error
+
+    training = Training(measure_seconds=0.0)
+    training.monitor._measure = fails
+    assert any("too large" in w for r in training.run(100) for w in r.warnings)
 
 
 def test_scores():

@@ -134,7 +134,7 @@ class Monitor:
         self._entries: list[dict[str, Any]] = []
         self._log = self._scalars = None
         self._iteration = 0
-        self._diverged = False
+        self._diverged, self._unreadable = False, ""
         self._next_outputs, self._next_measurement = self._every, FIRST_READINGS[0]
         if log is not None:
             identity = {"backend": backend.name, "sizes": [int(n) for n in backend.sizes], "latents": fixed_latents}
@@ -212,8 +212,18 @@ class Monitor:
         self._budget.leave(iteration, since)
         return reading
 
-    def _read(self, state: Any, gradients: Any, outputs_due: bool, measurement_due: bool, since: float) -> Reading:
-        game = self._current(state)
+    def _read(
+        self, state: Any, gradients: Any, outputs_due: bool, measurement_due: bool, since: float
+    ) -> Reading | None:
+        if measurement_due:  # whatever comes of it: a run that has broken down is not measured at every iteration
+            self._next_measurement = _next_after(self._iteration)
+        try:
+            game = self._current(state)
+        except ParameterError as error:
+            if state is not None:
+                raise
+            return self._unread(error, since)
+        self._unreadable = ""
         found: dict[str, Any] = {"iteration": self._iteration}
         told = self._updates(game.backend)
         finite = all(bool(np.all(np.isfinite(part))) for part in game.backend.point)
@@ -239,11 +249,22 @@ class Monitor:
             score, more = judged(found, before, self._trail.records if self._trail is not None else 0)
             found |= score
             told += more
-        if measurement_due:  # whatever came of it: a run that has broken down is not measured at every iteration
-            self._next_measurement = _next_after(self._iteration)
         self._space_out()
         reading = Reading(**found, overhead=self._budget.overhead(since), warnings=tuple(told))
         self._keep(reading, record)
+        return reading
+
+    def _unread(self, error: ParameterError, since: float) -> Reading | None:
+        """Modules and optimizers of which no game can be made now, such as at a learning rate of 0: training goes on.
+
+        Said once, until they can be read again or the reason is another.
+        """
+        before, self._unreadable = self._unreadable, str(error)
+        if before == str(error):
+            return None
+        told = (f"the game cannot be read: {error}",)
+        reading = Reading(self._iteration, overhead=self._budget.overhead(since), warnings=told)
+        self._keep(reading, {})
         return reading
 
     def _measured(self, game: Watched, outputs: Array | None, told: list[str]) -> tuple[dict[str, Any], float | None]:
@@ -258,8 +279,8 @@ class Monitor:
             if not self._budget.warm(_MEASUREMENT) and again > 0.5 * self._budget.allowance(self._iteration):
                 numbers = self._measure(game, seed=self._seed, **self._setting)
                 again = self._budget.clock() - began - again
-        except (RuntimeError, MemoryError, NotApplicable, np.linalg.LinAlgError) as error:
-            # Memory that ran out, or numbers that did: training goes on.
+        except (RuntimeError, MemoryError, NotApplicable, ParameterError, np.linalg.LinAlgError) as error:
+            # Memory that ran out, or numbers that did, such as second moments that overflow: training goes on.
             told.append(f"the measurement failed: {' '.join(str(error).split())[:200]}")
             return {}, None
         found = {k: v for k, v in numbers.items() if k in FIELDS and v is not None}

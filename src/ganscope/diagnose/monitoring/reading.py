@@ -92,7 +92,7 @@ def judged(found: Mapping[str, Any], before: Sequence[float], records: int) -> t
     if predicted is None or math.isnan(predicted):
         return {}, []
     if predicted < DEAD_WANDER:
-        return {}, [f"predicted wander {predicted:.1g}: the discriminator is dead or saturated"]
+        return {}, [f"predicted wander {predicted:.1g}: a dead or saturated discriminator, or no minibatch noise"]
     score = float(np.clip(predicted, *WANDER_RANGE))
     if observed is not None and records >= ENOUGH_RECORDS:
         score = math.sqrt(score * float(np.clip(observed, *WANDER_RANGE)))
