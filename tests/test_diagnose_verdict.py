@@ -135,6 +135,17 @@ def test_saturated_is_never_health():
     assert judge([at(1.1e-6)], Summary()).outcome == Outcome.CONVERGED
 
 
+def test_without_minibatch_noise_there_is_no_wander_to_predict():
+    """Training on the whole data set: nothing is wrong with the discriminator."""
+    still = at(0.01)
+    still = still.replace(noise=0 * still.noise, signal_to_noise=math.inf)
+    found = judge([still], Summary())
+    assert (found.outcome, found.detail) == (Outcome.UNINFORMATIVE, "no_noise")
+    assert "minibatches are all alike" in found.reasons[0]
+    dead = still.replace(sigma=np.zeros(3))
+    assert judge([dead], Summary()).detail == "saturated"
+
+
 def test_vanishing_generator_gradient():
     still = at(0.01).replace(gradient_norms=(0.9e-8, 1.0))
     history = History(orbit(10, 0.01).outputs, 2.0, largest_generator_gradient=1.0)

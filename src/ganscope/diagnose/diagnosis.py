@@ -119,13 +119,17 @@ class Diagnosis:
         lines = [f"{self.outcome}: {self.detail}{sure}", *(f"  {reason}" for reason in self.reasons)]
         for advice in self.advice:
             if advice.value is not None:
-                full = (
-                    "" if advice.value_full_convention is None else f" [{advice.value_full_convention:.4g} without 1/2]"
-                )
-                lines.append(
-                    f"  {advice.wording} {advice.parameter} = {advice.value:.4g}{full} ({advice.verification})"
-                )
+                value = self._told(advice.value, advice.value_full_convention)
+                lines.append(f"  {advice.wording} {advice.parameter} = {value} ({advice.verification})")
         return "\n".join(lines)
+
+    def _told(self, value: float, full: float | None) -> str:
+        """An advised value; of a gradient penalty in both conventions, the one that was asked for first."""
+        if full is None:
+            return f"{value:.4g}"
+        if self.report["provenance"]["settings"]["convention"] == "full":
+            return f"{full:.4g} without 1/2 [{value:.4g} with it]"
+        return f"{value:.4g} [{full:.4g} without 1/2]"
 
 
 def spelled(value: Any) -> Any:

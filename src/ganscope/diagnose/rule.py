@@ -63,10 +63,11 @@ class Player:
     def __post_init__(self) -> None:
         one_of("kind", self.kind, KINDS)
         try:
-            rate = np.asarray(self.learning_rate, np.float64)
+            rate = np.asarray(self.learning_rate)
         except (TypeError, ValueError):
             rate = np.full(1, np.nan)
-        if rate.ndim > 1 or not np.all(np.isfinite(rate)) or not np.all(rate > 0):
+        numeric = rate.dtype.kind in "fiu" and rate.ndim <= 1
+        if not (numeric and np.all(np.isfinite(rate)) and np.all(rate > 0)):
             raise ParameterError("learning_rate", self.learning_rate, "a finite number > 0, or one per parameter")
         for name in ("momentum", "beta1"):
             if not 0 <= number(name, getattr(self, name)) < 1:

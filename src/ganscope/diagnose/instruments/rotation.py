@@ -122,7 +122,7 @@ def rotation_modes(
         right = _orthonormal(_back(linearised, unit, left))
     image = _finite(_forward(linearised, unit, right))  # rows B v_j
     vectors, sigma, turn = np.linalg.svd(image.T, full_matrices=False)
-    return Rotation(sigma[:modes], np.ascontiguousarray(vectors.T[:modes]), turn[:modes] @ right)
+    return Rotation(np.abs(sigma[:modes]), np.ascontiguousarray(vectors.T[:modes]), turn[:modes] @ right)
 
 
 def _forward(linearised: Linearised, unit: Whitening, rows: Array) -> Array:

@@ -11,7 +11,7 @@ References:
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -84,8 +84,8 @@ class Collapse:
     discriminator_slope: float
     reasons: tuple[str, ...]
     notes: tuple[str, ...]
-    real: Array
-    fake: Array
+    real: Array = field(repr=False)
+    fake: Array = field(repr=False)
 
     def __bool__(self) -> bool:
         return self.collapsed
@@ -149,6 +149,7 @@ def is_collapsed(
     """
     k = integer("k", k, at_least=1)
     generator = np.random.default_rng(check_seed(seed))
+    samples, data = _detached(samples), _detached(data)
     fake, real = _rows("samples", samples, 2 * k), _rows("data", data, 4 * k)
     if fake.shape[1] != real.shape[1]:
         raise ParameterError("samples", f"shape {np.shape(samples)}", f"{real.shape[1]} numbers per row, as the data")
@@ -263,7 +264,7 @@ def _rows(name: str, value: Any, least: int) -> npt.NDArray[Any]:
     """Flattened rows in their own precision, which may hold NaN."""
     try:
         array = np.asarray(value)
-    except (TypeError, ValueError, RuntimeError):  # ragged lists; tensors that need gradients
+    except (TypeError, ValueError, RuntimeError):  # ragged lists; tensors of a precision that NumPy does not know
         array = np.asarray(None)
     if array.dtype.kind not in "fiu" or array.ndim == 0:
         raise ParameterError(name, value, "an array of real numbers, shape [rows, ...]")
@@ -272,13 +273,18 @@ def _rows(name: str, value: Any, least: int) -> npt.NDArray[Any]:
     return array.reshape(len(array), -1)
 
 
+def _detached(value: Any) -> Any:
+    """A tensor without its graph, in the host's memory; anything else as it is."""
+    return value.detach().cpu() if hasattr(value, "detach") else value
+
+
 def _feature_pair(features: Any, samples: int, data: int) -> tuple[Array, Array] | None:
     """Features given as two arrays, checked; None for a function or nothing."""
     if features is None or callable(features):
         return None
     if not isinstance(features, tuple | list) or len(features) != 2:
         raise ParameterError("features", features, "a function of rows, or features of samples and of data as a pair")
-    pair = tuple(np.asarray(f) for f in features)
+    pair = tuple(np.asarray(_detached(f)) for f in features)
     for array, count in zip(pair, (samples, data), strict=True):
         if array.ndim == 0 or len(array) != count:
             raise ParameterError("features", f"shape {array.shape}", f"one row per sample or row of data: {count}")
@@ -287,7 +293,7 @@ def _feature_pair(features: Any, samples: int, data: int) -> tuple[Array, Array]
 
 def _featured(name: str, features: Any, pair: Any, which: int, rows: Any, chosen: npt.NDArray[np.int64]) -> Array:
     found = features(np.asarray(rows)[chosen]) if pair is None else pair[which][chosen]
-    array = real_array("features", np.asarray(found), expected=f"finite features of the {name}")
+    array = real_array("features", np.asarray(_detached(found)), expected=f"finite features of the {name}")
     if array.ndim == 0 or len(array) != len(chosen):
         raise ParameterError("features", f"shape {array.shape}", f"one row for each of {len(chosen)} rows")
     return array.reshape(len(array), -1)

@@ -15,6 +15,8 @@ from ganscope.diagnose.samples.history import History
 ESCAPED = 20.0
 # Predicted wander and rotation below which the discriminator is dead or saturated, never healthy.
 DEAD_WANDER, DEAD_ROTATION = 1e-6, 1e-8
+# Squared mean velocity over its minibatch variance from which minibatches are all alike, up to rounding.
+NOISELESS = 1e10
 # Energy distance to the data in data radii: below NEAR a quiet run has arrived; above FAR nothing may stand still.
 NEAR, FAR = 0.1, 0.2
 
@@ -74,7 +76,8 @@ def uninformative(
 ) -> Finding | None:
     """Nothing to learn from: a dead or saturated discriminator, or no gradient although the samples are far away.
 
-    A predicted wander or a rotation of exactly 0 is never health.
+    A predicted wander or a rotation of exactly 0 is never health; without minibatch noise there is no wander to
+    predict.
 
     Args:
         measurements: One per batch.
@@ -82,13 +85,15 @@ def uninformative(
         predicted_wander: Median over the batches; NaN where it is not known.
     """
     label = Outcome.UNINFORMATIVE
-    if predicted_wander < DEAD_WANDER:
-        return label, "saturated", f"saturated: predicted wander {predicted_wander:.3g} is below {DEAD_WANDER:g}"
     if measurements:
         rotation = float(np.median([one.sigma[0] if one.modes else 0.0 for one in measurements]))
         if rotation < DEAD_ROTATION:
             text = f"saturated: the fastest rotation, {rotation:.3g} per iteration, is below {DEAD_ROTATION:g}"
             return label, "saturated", text
+    if predicted_wander < DEAD_WANDER:
+        if measurements and all(one.signal_to_noise > NOISELESS for one in measurements):
+            return label, "no_noise", "the minibatches are all alike: without their noise no wander can be predicted"
+        return label, "saturated", f"saturated: predicted wander {predicted_wander:.3g} is below {DEAD_WANDER:g}"
     if samples is None or not samples.energy_distance > FAR:
         return None
     away = f"with the samples {samples.energy_distance:.3g} data radii (energy distance) from the data"
