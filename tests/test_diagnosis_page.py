@@ -183,6 +183,7 @@ def test_the_convention_without_the_half_is_told_first_where_it_was_asked_for():
     report["provenance"]["settings"]["convention"] = "full"
     text = html.unescape(page(report_of(report)))
     assert "Set gradient penalty γ = 1.52 without the 1/2 [3.03 with it]" in text
+    assert "without the 1/2]" not in text
 
 
 def test_advice_promises_what_was_measured():

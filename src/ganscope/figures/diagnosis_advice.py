@@ -3,7 +3,7 @@
 import math
 
 from ganscope.figures.diagnosis_reading import Report, number, numbers, section
-from ganscope.figures.diagnosis_words import both_conventions, told, words
+from ganscope.figures.diagnosis_words import both_conventions, full_first, told, words
 
 
 def advice_title(advice: Report, *, full_first: bool = False) -> str:
@@ -51,7 +51,7 @@ def reference_line(report: Report) -> str:
     advised, plain = (numbers(arms[name].get("scores")) for name in ("advised", "reference"))
     if len(plain) == 0 or len(plain) != len(advised) or not (plain < advised).all():
         return ""
-    value = both_conventions(arms["reference"].get("gradient_penalty"))
+    value = both_conventions(arms["reference"].get("gradient_penalty"), full_first=full_first(report))
     seeds = "every seed" if len(plain) > 1 else "the one seed"
     return f"The reference, γ = R² = {value}, did better than the advised value with {seeds}."
 

@@ -105,8 +105,11 @@ def gamma(report: Report) -> Table:
         rows.append([values[0], values[0] / 2, values[1], wander(values[2]), horizon_cost(values[3]), ""])
     for arm, value, score in fork_points(report):
         rows.append([value, value / 2, "", "", "", f"{told(score)} ({arm})"])
+    first = full_first(report)
     marks = [
-        f"{name} γ = {both_conventions(sweep[name])}" for name in ("given", "advised") if sweep.get(name) is not None
+        f"{name} γ = {both_conventions(sweep[name], full_first=first)}"
+        for name in ("given", "advised")
+        if sweep.get(name) is not None
     ]
     header = ["γ", "γ without 1/2", "γ / R²", "predicted wander", "horizon cost", "measured fork"]
     table = capped(header, rows)
@@ -127,9 +130,8 @@ def forks(report: Report) -> Table:
     rows = []
     for arm in section(report, "verification", "forks").get("arms") or []:
         scores = ", ".join(map(told, numbers(arm.get("scores")).tolist()))
-        rows.append(
-            [words(str(arm.get("name", ""))), both_conventions(arm.get("gradient_penalty")), scores, arm.get("outcome")]
-        )
+        penalty = both_conventions(arm.get("gradient_penalty"), full_first=full_first(report))
+        rows.append([words(str(arm.get("name", ""))), penalty, scores, arm.get("outcome")])
     return capped(["arm", "γ", "distance from data, per seed", "outcome"], rows)
 
 
