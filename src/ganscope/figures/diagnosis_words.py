@@ -251,7 +251,7 @@ def cost_line(report: Report) -> str:
     parts = []
     if cost.get("seconds") is not None:
         parts.append(f"{told(cost['seconds'])} s")
-    if cost.get("compile_seconds") is not None:
+    if cost.get("compile_seconds"):
         parts.append(f"{told(cost['compile_seconds'])} s of compilation")
     if cost.get("velocity_evaluations") is not None:
         parts.append(f"{told(cost['velocity_evaluations'])} gradient evaluations")
