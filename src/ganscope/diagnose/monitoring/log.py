@@ -7,6 +7,7 @@ when the log is opened again. Where a run went back to an earlier checkpoint, la
 import json
 import math
 import os
+import textwrap
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,16 +17,16 @@ from ganscope.core.errors import StoreError
 FORMAT, VERSION = "ganscope monitor", 1
 # Columns of the table: key, heading, format.
 _COLUMNS = (
-    ("iteration", "iteration", "d"),
+    ("iteration", "iter", "d"),
     ("margin", "margin", "+.2f"),
-    ("predicted_wander", "predicted", ".3g"),
-    ("observed_wander", "observed", ".3g"),
+    ("predicted_wander", "predicted", ".2g"),
+    ("observed_wander", "observed", ".2g"),
     ("spread", "spread", ".3f"),
     ("speed", "speed", ".2g"),
-    ("sigma_1", "sigma_1", ".3g"),
-    ("zeta_1", "zeta_1", ".3g"),
-    ("knn_coverage", "coverage", ".2f"),
-    ("overhead", "overhead", ".1%"),
+    ("sigma_1", "sigma", ".2g"),
+    ("zeta_1", "zeta", ".2g"),
+    ("knn_coverage", "cover", ".2f"),
+    ("overhead", "cost", ".1%"),
 )
 _TEXTS = {math.inf: "inf", -math.inf: "-inf"}
 
@@ -103,16 +104,21 @@ def superseded(entries: list[dict[str, Any]], iteration: int) -> list[dict[str, 
 
 
 def table(entries: Iterable[Mapping[str, Any]]) -> str:
-    """Readings as an aligned table; a dash where nothing was measured, warnings at the end of a row."""
-    rows = [[heading for _, heading, _ in _COLUMNS] + ["warnings"]]
-    for entry in entries:
-        cells = [_cell(entry.get(key), form) for key, _, form in _COLUMNS]
-        rows.append([*cells, "; ".join(entry.get("warnings") or ())])
-    widths = [max(len(row[k]) for row in rows) for k in range(len(_COLUMNS))]
-    lines = [
-        "  ".join([cell.rjust(width) for cell, width in zip(row, widths, strict=False)] + [row[-1]]) for row in rows
-    ]
-    return "\n".join(line.rstrip() for line in lines)
+    """Readings as an aligned table; a dash where nothing was measured, warnings below their row."""
+    entries = list(entries)
+    rows = [[_cell(entry.get(key), form) for key, _, form in _COLUMNS] for entry in entries]
+    headings = [heading for _, heading, _ in _COLUMNS]
+    widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
+
+    def aligned(cells: Iterable[str]) -> str:
+        return "  ".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
+
+    lines = [aligned(headings)]
+    for entry, cells in zip(entries, rows, strict=True):
+        lines.append(aligned(cells))
+        for warning in entry.get("warnings") or ():
+            lines += textwrap.wrap(warning, 80, initial_indent="  ! ", subsequent_indent="    ")
+    return "\n".join(lines)
 
 
 def _cell(value: Any, form: str) -> str:
