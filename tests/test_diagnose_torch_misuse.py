@@ -274,9 +274,11 @@ def test_a_checkpoint_without_optimizers_says_whose_moments_are_in_use(tmp_path)
 
 def test_an_object_in_a_checkpoint_is_named(tmp_path):
     content = content_of(networks(), adams(networks()), args=types.SimpleNamespace(lr=1))
-    torch.save(content, tmp_path / "c.pt")
-    with pytest.raises(ParameterError, match=r"SimpleNamespace.*save the file without"):
-        load_checkpoint(tmp_path / "c.pt", *networks())
+    path = tmp_path / ("long name " * 12) / "c.pt"  # a value is cut where it is long, what is wrong must not be
+    path.parent.mkdir()
+    torch.save(content, path)
+    with pytest.raises(ParameterError, match=r"types.SimpleNamespace, and .*save the file without"):
+        load_checkpoint(path, *networks())
 
 
 # User functions ------------------------------------------------------------

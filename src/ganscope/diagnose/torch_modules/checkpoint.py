@@ -126,13 +126,11 @@ def _tensors(path: str | Path) -> Any:
     except pickle.UnpicklingError as error:
         named = re.search(r"GLOBAL (\S+)", str(error))
         told = f"it holds a {named[1]}" if named else str(error).splitlines()[0]
-        raise ParameterError(
-            "checkpoint",
-            f"{path}: {told}",
-            f"{expected}; other Python objects are not loaded, since they could run code: save the file without them",
-        ) from None
+        safe = "other Python objects are not loaded, since they could run code: save the file without them"
+        raise ParameterError("checkpoint", str(path), f"{expected}; {told}, and {safe}") from None
     except (RuntimeError, EOFError, ValueError, KeyError, OSError, TypeError, AttributeError) as error:
-        raise ParameterError("checkpoint", f"{path}: {str(error) or type(error).__name__}", expected) from None
+        told = " ".join(str(error).split()) or type(error).__name__
+        raise ParameterError("checkpoint", str(path), f"{expected}; reading it failed with: {told}") from None
 
 
 def _plain(key: str) -> str:
