@@ -37,6 +37,7 @@ class Budget:
         self._left: float | None = None
         self._left_iteration = 0
         self._gaps: deque[float] = deque(maxlen=_GAPS)
+        self._pace = math.inf  # the least time per iteration that has been seen
         self._costs: dict[str, deque[float]] = {}
         self._spent: dict[str, float] = {}
 
@@ -99,10 +100,14 @@ class Budget:
         return statistics.median(self._gaps) if len(self._gaps) >= _FEWEST_GAPS else None
 
     def allowance(self, iteration: int) -> float:
-        """Seconds of own time that are within the budget now, the advance included."""
+        """Seconds of own time that are within the budget now, the advance included.
+
+        The iterations to come are expected to be as fast as the fastest ones were: what is advanced must be repaid.
+        """
         time = self.total
         if iteration < self.advance_ends:
-            time += (self.advance_ends - iteration) * (self.iteration_time or 0.0)
+            self._pace = min(self._pace, self.iteration_time or math.inf)
+            time += (self.advance_ends - iteration) * (self._pace if math.isfinite(self._pace) else 0.0)
         return self.share * time
 
     def affordable(self, kind: str, iteration: int, part: float = 1.0) -> bool:

@@ -82,7 +82,7 @@ def loaded(
     """As `load_checkpoint`; whatever is raised inside the `with` block puts modules and optimizers back, too."""
     content = _tensors(path)
     if not isinstance(content, Mapping):
-        raise ParameterError("checkpoint", f"{path}: {type(content).__name__}", _LAYOUT)
+        raise ParameterError("checkpoint", str(path), f"{_LAYOUT}; it holds a {type(content).__name__}")
     parts = {_plain(key): value for key, value in content.items() if isinstance(key, str)}
     modules = {
         "generator": unwrapped("generator", generator),
@@ -93,7 +93,7 @@ def loaded(
         state = _first(parts, _MODULES[name])
         if not isinstance(state, Mapping):
             known = ", ".join(sorted(map(str, content))[:12])
-            raise ParameterError("checkpoint", f"{path} with the keys {known}", f"{_LAYOUT}; it has no {name}")
+            raise ParameterError("checkpoint", str(path), f"{_LAYOUT}; it has no {name}, its keys are {known}")
         pending.append((name, module, _fitting(name, state, module)))
     optimizers = {"optimizer_g": optimizer_g, "optimizer_d": optimizer_d}
     for name, optimizer in optimizers.items():
