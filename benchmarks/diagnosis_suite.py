@@ -47,7 +47,7 @@ def main() -> int:
     parser.add_argument("--configurations", type=int, default=72, help="per axis; of `widening` on each of its axes")
     parser.add_argument("--seed", type=int, default=2026)
     parser.add_argument("--part", choices=[*PARTS, "widening", "tables"], help="default: verdict and advice")
-    parser.add_argument("--axes", nargs="+", choices=AXES[1:], default=AXES[1:], help="of `widening`")
+    parser.add_argument("--axes", nargs="+", choices=AXES, help="default: all but the first for `widening`, else that")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument(
         "--with", type=Path, nargs="+", default=[], metavar="FOLDER", dest="others", help="of other seeds, in one table"
@@ -56,7 +56,7 @@ def main() -> int:
     parser.add_argument("--calibrate", type=Path, metavar="OUT.json", help="also write the product's confidences there")
     options = parser.parse_args()
     options.folder = options.folder or cached_place(options.seed)
-    axes = options.axes if options.part == "widening" else ["main"]
+    axes = options.axes or (AXES[1:] if options.part == "widening" else AXES[:1])
     numbers = [(axis, k) for k in range(options.configurations) for axis in axes]
     parts = [options.part] if options.part in PARTS else PARTS
     failed: list[str] = []

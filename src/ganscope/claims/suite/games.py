@@ -4,10 +4,9 @@ Games of one architecture and loss share their functions and so what is compiled
 no part of their losses but a change of them. A penalty on slopes away from 1 is part of the losses.
 """
 
-import dataclasses
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -94,8 +93,8 @@ class SuiteGame:
         chosen, program = self.configuration, self.backend.program
         slope = chosen.gamma if chosen.penalty == "slope1" else 0.0
         losses = losses_of(f"rounded {chosen.loss}", chosen.network, chosen.activation, slope)
-        backend = JaxBackend(dataclasses.replace(program, losses=losses), self.backend.point, self.target.draw, latents)
-        return dataclasses.replace(self, backend=backend)
+        backend = JaxBackend(replace(program, losses=losses), self.backend.point, self.target.draw, latents)
+        return replace(self, backend=backend)
 
     def train(self, record_at: Any, seed: int, change: Change | None = None) -> "tuple[SuiteGame, Trained]":
         """Train on from here; the game where training ends, and the run.
